@@ -1,0 +1,156 @@
+"""The catalogue: every model there is, from the registry and from the plug-ins' sources, with its facts."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import structlog
+from hoshikage.core.contracts import ModelFacts, ModelRecord
+from hoshikage.core.errors import ModelFileError, ModelLoadFailed, ModelNotFound, RegistryError
+from hoshikage.core.names import name_key
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from hoshikage.core.contracts import Engine, ModelSource
+    from hoshikage.core.gguf import DigestCache
+    from hoshikage.core.registry import ModelEntry, Registry
+
+log = structlog.get_logger(__name__)
+
+
+class Catalog:
+    """Finds models by name, and the engine for each.
+
+    Where the registry and a source have one name, the registry's model is used.
+    """
+
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        sources: Sequence[ModelSource],
+        engines: Sequence[Engine],
+        digests: DigestCache,
+    ) -> None:
+        self._registry = registry
+        self._sources = sources
+        self._engines = engines
+        self._digests = digests
+        self._last_entries: Mapping[str, ModelEntry] | None = None
+        self._facts: dict[tuple[object, ...], ModelFacts] = {}
+
+    def models(self) -> list[ModelRecord]:
+        """Every model, newest first."""
+        found: dict[str, ModelRecord] = {}
+        for name, entry in self._entries().items():
+            found.setdefault(name_key(name), self._record(name, entry))
+        for source in self._sources:
+            for record in source.models():
+                found.setdefault(name_key(record.name), record)
+        return sorted(found.values(), key=lambda r: (-r.modified_at, r.name))
+
+    def registered(self) -> list[ModelRecord]:
+        """The registry's models alone, in the order of its file."""
+        return [self._record(name, entry) for name, entry in self._entries().items()]
+
+    def model(self, name: str) -> ModelRecord:
+        """The model that a name means.
+
+        Raises:
+            ModelNotFound: no model has the name.
+        """
+        key = name_key(name)
+        for registered, entry in self._entries().items():
+            if name_key(registered) == key:
+                return self._record(registered, entry)
+        for source in self._sources:
+            for record in source.models():
+                if name_key(record.name) == key:
+                    return record
+        raise ModelNotFound(name)
+
+    def engine(self, record: ModelRecord) -> Engine:
+        """The engine that a model names, or the first that supports it.
+
+        Raises:
+            ModelLoadFailed: there is none.
+        """
+        for engine in self._engines:
+            if engine.name == record.engine or (not record.engine and engine.supports(record)):
+                return engine
+        known = ", ".join(e.name for e in self._engines) or "none"
+        wanted = f"the engine {record.engine!r}" if record.engine else "an engine that supports it"
+        raise ModelLoadFailed(f"model {record.name!r} needs {wanted}; engines here: {known}")
+
+    async def facts(self, record: ModelRecord) -> ModelFacts:
+        """What a model's file says; read once per version of the file.
+
+        Raises:
+            ModelFileError: the file is gone or damaged.
+        """
+        key = record.identity()
+        if key not in self._facts:
+            self._facts[key] = await self.engine(record).facts(record)
+        return self._facts[key]
+
+    async def facts_or_none(self, record: ModelRecord) -> ModelFacts:
+        """The same for lists, where one damaged file must not hide the others."""
+        try:
+            return await self.facts(record)
+        except (ModelFileError, ModelLoadFailed) as error:
+            log.warning("model_facts_unknown", model=record.name, reason=error.message)
+            return ModelFacts()
+
+    # --- inside ---
+
+    def _entries(self) -> Mapping[str, ModelEntry]:
+        """The registry's entries; a file that breaks while the server runs leaves the last good ones in force."""
+        try:
+            self._last_entries = self._registry.entries()
+        except RegistryError as error:
+            if self._last_entries is None:
+                raise
+            log.error("registry_unreadable", reason=error.message)
+        return self._last_entries
+
+    def _record(self, name: str, entry: ModelEntry) -> ModelRecord:
+        file = self._registry.file_of(entry) if entry.model else None
+        return record_of(
+            name,
+            file,
+            engine=entry.engine,
+            stop=self._registry.stop_of(entry),
+            options=entry.options,
+            digest=(self._digests.get(file) or "") if file else "",
+        )
+
+
+def record_of(
+    name: str,
+    file: Path | None,
+    *,
+    engine: str = "",
+    stop: Sequence[str] = (),
+    options: Mapping[str, object] | None = None,
+    digest: str = "",
+) -> ModelRecord:
+    """A record with size and time read from the file; a file that is gone has neither."""
+    size_bytes, modified_at = 0, 0.0
+    if file is not None and file.is_file():
+        stat = file.stat()
+        size_bytes, modified_at = stat.st_size, stat.st_mtime
+    stand_in = hashlib.sha256(f"{file}|{name if file is None else ''}|{size_bytes}|{modified_at}".encode()).hexdigest()
+    return ModelRecord(
+        name=name,
+        file=file,
+        engine=engine,
+        stop=tuple(stop),
+        options=dict(options or {}),
+        size_bytes=size_bytes,
+        modified_at=modified_at,
+        # Until the content has been read once, an id that is as unique as the file stands in for its SHA-256.
+        digest=digest or stand_in,
+    )

@@ -1,0 +1,113 @@
+"""What a group of HTTP routes gives to the server, and what it may ask the kernel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+
+    from hoshikage.config.errors import HoshikageError
+    from hoshikage.config.settings import Settings
+    from hoshikage.core.contracts.chat import Caller, ChatRequest, StreamEvent
+    from hoshikage.core.contracts.models import ModelFacts, ModelRecord
+    from hoshikage.core.contracts.receipts import Receipt
+    from quart import Blueprint
+
+
+@dataclass(frozen=True, slots=True)
+class RouteGroup:
+    """The routes of one protocol.
+
+    Attributes:
+        name: unique among all groups.
+        blueprint: the Quart blueprint with the routes.
+        prefixes: paths whose errors (404 and 405 too) take this group's shape, e.g. `("/api/",)`.
+        error_body: an error as this protocol's JSON object; `None` uses the plain `{"error": text}`.
+    """
+
+    name: str
+    blueprint: Blueprint
+    prefixes: tuple[str, ...] = ()
+    error_body: Callable[[HoshikageError], Mapping[str, object]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedView:
+    """A model slot as a reader sees it.
+
+    Attributes:
+        state: `loading`, `ready` or `closing`.
+        since: seconds since the epoch when it became ready (or began loading).
+        expires_at: seconds since the epoch when it will be unloaded; `None` is never.
+        running: requests that hold it now.
+    """
+
+    record: ModelRecord
+    state: str
+    engine: str
+    since: float
+    expires_at: float | None
+    running: int
+    context_length: int
+    size_bytes: int
+    pid: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class KernelStatus:
+    """The whole at a glance."""
+
+    started_at: float
+    uptime_s: float
+    running: int
+    waiting: int
+    loaded: tuple[LoadedView, ...]
+    versions: Mapping[str, str]
+
+
+class ServerApi(Protocol):
+    """What routes may ask of the kernel."""
+
+    settings: Settings
+
+    def chat(self, request: ChatRequest, caller: Caller) -> AsyncGenerator[StreamEvent, None]:
+        """Answer a request; see `LoadedModel.generate` for the events.
+
+        Raises:
+            ModelNotFound, QueueFull, AdmissionTimeout, ModelLoadFailed, and what the engine raises.
+        """
+        ...
+
+    def models(self) -> Sequence[ModelRecord]:
+        """Every model, newest first."""
+        ...
+
+    def model(self, name: str) -> ModelRecord:
+        """Find a model: case does not matter, and no tag means `:latest`.
+
+        Raises:
+            ModelNotFound: no model has the name.
+        """
+        ...
+
+    async def facts(self, record: ModelRecord) -> ModelFacts:
+        """What a model's file says of it; read once per file version."""
+        ...
+
+    async def load(self, name: str, *, keep_alive_s: float | None, caller: Caller) -> None:
+        """Load a model without asking it anything."""
+        ...
+
+    async def unload(self, name: str) -> None:
+        """Let a model go once its running requests have ended; nothing happens if it is not loaded."""
+        ...
+
+    def status(self) -> KernelStatus:
+        """What is loaded, what runs and waits, versions and uptime."""
+        ...
+
+    def receipts(self) -> Sequence[Receipt]:
+        """The last receipts, newest first."""
+        ...

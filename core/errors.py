@@ -1,0 +1,160 @@
+"""The errors of the kernel; each has the HTTP status and the stable code that every protocol shares."""
+
+from __future__ import annotations
+
+from hoshikage.config.errors import ConfigError, HoshikageError
+
+__all__ = [
+    "AdmissionTimeout",
+    "BodyTooLarge",
+    "ConfigError",
+    "ContextOverflow",
+    "EngineFailed",
+    "HoshikageError",
+    "HostRefused",
+    "InvalidRequest",
+    "MissingDependency",
+    "ModelFileError",
+    "ModelLoadFailed",
+    "ModelNotFound",
+    "NotSupported",
+    "PluginError",
+    "PortInUse",
+    "QueueFull",
+    "RegistryError",
+    "ServerStopping",
+    "WorkerDied",
+]
+
+
+class InvalidRequest(HoshikageError):
+    """The request cannot be understood: no JSON, or a field is missing, has a wrong type or is out of range."""
+
+    status = 400
+    code = "invalid_request"
+
+
+class NotSupported(InvalidRequest):
+    """The request asks for something that this model or this server cannot do."""
+
+    code = "not_supported"
+
+
+class ContextOverflow(InvalidRequest):
+    """The prompt does not fit into the model's context."""
+
+    code = "context_length_exceeded"
+
+    @classmethod
+    def of(cls, *, prompt_tokens: int, n_ctx: int) -> ContextOverflow:
+        """Name both numbers, in the message and as details."""
+        return cls(
+            f"the prompt has {prompt_tokens} tokens, but the context holds {n_ctx} and must keep room for at "
+            "least one token of answer; shorten the prompt or raise llamacpp.n_ctx",
+            param="messages",
+            details={"n_prompt_tokens": prompt_tokens, "n_ctx": n_ctx},
+        )
+
+
+class BodyTooLarge(HoshikageError):
+    """The request body is over the limit."""
+
+    status = 413
+    code = "body_too_large"
+
+
+class HostRefused(HoshikageError):
+    """The `Host` header names a host that this server does not answer for (DNS rebinding)."""
+
+    status = 403
+    code = "host_refused"
+
+
+class ModelNotFound(HoshikageError):
+    """No model has that name."""
+
+    status = 404
+    code = "model_not_found"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"model {name!r} not found; `hoshikage list` shows the names",
+            param="model",
+            details={"model": name},
+        )
+        self.name = name
+
+
+class QueueFull(HoshikageError):
+    """So many requests wait already that this one would wait too long."""
+
+    status = 503
+    code = "queue_full"
+    should_retry = True
+
+
+class AdmissionTimeout(HoshikageError):
+    """The request waited its whole allowance for its turn."""
+
+    status = 503
+    code = "processing_timeout"
+    should_retry = True
+
+
+class ServerStopping(HoshikageError):
+    """The server is going down and takes or finishes no more requests."""
+
+    status = 503
+    code = "server_stopping"
+    should_retry = True
+
+
+class EngineFailed(HoshikageError):
+    """The engine reported an error for this request."""
+
+    code = "inference_failed"
+
+
+class ModelLoadFailed(HoshikageError):
+    """The engine could not load the model."""
+
+    code = "model_load_failed"
+
+
+class WorkerDied(HoshikageError):
+    """The process that holds the model ended while it answered."""
+
+    status = 503
+    code = "worker_died"
+    should_retry = True
+
+
+class ModelFileError(HoshikageError):
+    """A model file is missing, truncated or no valid GGUF."""
+
+    status = 400
+    code = "model_file_error"
+
+
+class RegistryError(HoshikageError):
+    """The model map cannot be read or does not allow the change."""
+
+    code = "registry_error"
+
+
+class PluginError(HoshikageError):
+    """A plug-in breaks the contract in a way that must not be passed over."""
+
+    code = "plugin_error"
+
+
+class MissingDependency(HoshikageError):
+    """An optional library is not installed; the message names the extra that brings it."""
+
+    code = "missing_dependency"
+
+
+class PortInUse(HoshikageError):
+    """Another process listens on the port."""
+
+    code = "port_in_use"

@@ -1,0 +1,134 @@
+"""Every hook, on one page. A plug-in implements those it needs, each under `@hoshikage.hookimpl`.
+
+Hooks *offer* typed objects, once, while the server starts. They do not load, open sockets or await: work lives in
+the async methods of what they hand over. A hook may leave out arguments that it does not use. All of them return
+a sequence. An exception from a hook takes a third-party plug-in out of service, with one line in the log and the
+reason in `hoshikage plugins`; from a built-in plug-in it stops the start.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hoshikage.config.schema import SettingsSection
+    from hoshikage.config.settings import Settings
+    from hoshikage.core.contracts import (
+        Check,
+        Engine,
+        ModelSource,
+        Observer,
+        RequestFilter,
+        RouteGroup,
+        ServerApi,
+    )
+
+hookspec = pluggy.HookspecMarker("hoshikage")
+
+# --- lifecycle ---------------------------------------------------------------------------------------------
+
+
+@hookspec
+def hoshikage_declare_settings() -> Sequence[SettingsSection]:
+    """Declare the plug-in's settings.
+
+    Called first, before any setting is read. Two plug-ins with a section of one name are an error that names both.
+
+    Example:
+        >>> @hookimpl
+        ... def hoshikage_declare_settings():
+        ...     return [SettingsSection("clock", ClockSettings)]
+    """
+
+
+@hookspec
+def hoshikage_provide_checks(settings: Settings) -> Sequence[Check]:
+    """Offer checks for `hoshikage doctor`.
+
+    Called by the command `doctor` only. A check that raises is shown as a failed check.
+
+    Example:
+        >>> @hookimpl
+        ... def hoshikage_provide_checks():
+        ...     return [Check("clock", lambda: [CheckResult("clock", "ok", "it ticks")])]
+    """
+
+
+# --- models ------------------------------------------------------------------------------------------------
+
+
+@hookspec
+def hoshikage_provide_engines(settings: Settings) -> Sequence[Engine]:
+    """Offer engines.
+
+    Called once at start. A model names its engine, or takes the first one whose `supports` says yes. Two engines
+    of one name are an error that names both plug-ins.
+
+    Example:
+        >>> @hookimpl
+        ... def hoshikage_provide_engines(settings):
+        ...     return [ParrotEngine(settings.section(ParrotSettings))]
+    """
+
+
+@hookspec
+def hoshikage_provide_model_sources(settings: Settings) -> Sequence[ModelSource]:
+    """Offer models beside those of the registry.
+
+    Called once at start. Where a source and the registry have one name, the registry's model is used.
+
+    Example:
+        >>> @hookimpl
+        ... def hoshikage_provide_model_sources():
+        ...     return [ParrotModels()]
+    """
+
+
+# --- requests ----------------------------------------------------------------------------------------------
+
+
+@hookspec
+def hoshikage_provide_request_filters(settings: Settings) -> Sequence[RequestFilter]:
+    """Offer filters that may change or refuse a request before it is queued.
+
+    Called once at start; the filters run for every request, lowest `order` first.
+
+    Example:
+        >>> @hookimpl
+        ... def hoshikage_provide_request_filters():
+        ...     return [PoliteFilter()]
+    """
+
+
+@hookspec
+def hoshikage_provide_observers(settings: Settings) -> Sequence[Observer]:
+    """Offer observers that are told how each request ended.
+
+    Called once at start; observers run after the answer went out.
+
+    Example:
+        >>> @hookimpl
+        ... def hoshikage_provide_observers():
+        ...     return [TokenCounter()]
+    """
+
+
+# --- routes ------------------------------------------------------------------------------------------------
+
+
+@hookspec
+def hoshikage_provide_routes(server: ServerApi) -> Sequence[RouteGroup]:
+    """Offer groups of HTTP routes.
+
+    Called once, when the web application is built. Two groups of one name, or two plug-ins with one route, are an
+    error that names both.
+
+    Example:
+        >>> @hookimpl
+        ... def hoshikage_provide_routes(server):
+        ...     return [RouteGroup("hello", blueprint)]
+    """

@@ -1,0 +1,1 @@
+"""What every group of routes shares: reading bodies, answering with streams, and who may call."""

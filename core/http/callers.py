@@ -1,0 +1,100 @@
+"""Who may call: the `Host` and `Origin` checks that keep strange web pages out, CORS, and the request id."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import uuid
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from hoshikage.core.contracts import Caller
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from quart import Request
+
+# Desktop apps, editors and browser extensions that people use as clients.
+APP_SCHEMES = frozenset(
+    {
+        "app",
+        "file",
+        "tauri",
+        "vscode-webview",
+        "vscode-file",
+        "chrome-extension",
+        "moz-extension",
+        "safari-web-extension",
+    }
+)
+ALLOW_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+ALLOW_HEADERS = "Authorization, Content-Type, User-Agent, Accept, X-Requested-With, OpenAI-Beta, X-Request-Id"
+STAINLESS = "x-stainless-"
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+
+
+def is_local(host: str) -> bool:
+    """Whether a host name or address means this machine alone."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def host_of(header: str) -> str:
+    """The host in a `Host` header: without port, brackets and trailing dot, in lower case."""
+    try:
+        host = urlsplit(f"//{header}").hostname or ""
+    except ValueError:
+        return ""
+    return host.rstrip(".").lower()
+
+
+def host_allowed(header: str, *, bound_to: str, allowed: Collection[str]) -> bool:
+    """Whether to answer a request that names this host.
+
+    A page on the web can point a name of its own at 127.0.0.1 and then read what it likes (DNS rebinding). So a
+    server on a loopback address answers only for names that are known to mean it.
+    """
+    if "*" in allowed or not is_local(bound_to):
+        return True
+    host = host_of(header)
+    return bool(host) and (is_local(host) or host in allowed)
+
+
+def origin_allowed(origin: str, *, host_header: str, allowed: Collection[str]) -> bool:
+    """Whether a browser page of this origin may call."""
+    if "*" in allowed or origin in allowed:
+        return True
+    parts = urlsplit(origin)
+    if parts.scheme in APP_SCHEMES:
+        return True
+    host = parts.hostname or ""
+    return is_local(host) or host == "0.0.0.0" or parts.netloc == host_header  # noqa: S104  an origin, not a bind
+
+
+def cors_headers(origin: str, requested: str) -> dict[str, str]:
+    """The headers that let a browser hand the answer to an allowed page."""
+    extra = [h for h in requested.split(",") if h.strip().lower().startswith(STAINLESS)]
+    return {
+        "Access-Control-Allow-Origin": origin,
+        "Access-Control-Allow-Methods": ALLOW_METHODS,
+        "Access-Control-Allow-Headers": ", ".join([ALLOW_HEADERS, *(h.strip() for h in extra)]),
+        "Access-Control-Expose-Headers": "X-Request-Id, Retry-After",
+        "Access-Control-Max-Age": "600",
+        "Vary": "Origin",
+    }
+
+
+def request_id_of(header: str | None) -> str:
+    """The client's own id where it is harmless in a log, or else a new one."""
+    return header if header and _REQUEST_ID.fullmatch(header) else uuid.uuid4().hex
+
+
+def caller_of(request: Request) -> Caller:
+    """Who sent a request, as far as HTTP says."""
+    return Caller(request.remote_addr or "", request.headers.get("User-Agent", "")[:200])

@@ -1,0 +1,34 @@
+"""Model names: which may be given, and when two mean the same."""
+
+from __future__ import annotations
+
+import re
+
+from hoshikage.core.errors import InvalidRequest
+
+DEFAULT_TAG = "latest"
+MAX_NAME_CHARS = 255
+
+# Letters of any script (names in Japanese are in use), digits and - _ . + @ in parts joined by "/", then a tag.
+_PART = r"[^\W_][\w.+@-]*"
+_NAME = re.compile(rf"{_PART}(/{_PART})*(:[\w.+-]+)?")
+
+
+def check_name(name: str) -> str:
+    """Return `name` if it may be registered.
+
+    Raises:
+        InvalidRequest: it is empty, too long or has characters that a path or a URL would trip over.
+    """
+    if len(name) > MAX_NAME_CHARS or not _NAME.fullmatch(name):
+        raise InvalidRequest(
+            f"the model name {name[:80]!r} is not allowed; use letters, digits and . _ - + @, parts joined by /, "
+            f"an optional :tag, at most {MAX_NAME_CHARS} characters",
+            param="name",
+        )
+    return name
+
+
+def name_key(name: str) -> str:
+    """What two names must share to mean one model: case does not matter, and no tag is `:latest`."""
+    return name.casefold().removesuffix(f":{DEFAULT_TAG}")

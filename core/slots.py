@@ -1,0 +1,286 @@
+"""One model's slot: a state machine with a single owner task, which loads, watches and unloads the model."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import structlog
+from hoshikage.core.contracts import LoadedView
+from hoshikage.core.errors import HoshikageError, ModelLoadFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hoshikage.core.contracts import Engine, LoadedModel, ModelRecord
+
+log = structlog.get_logger(__name__)
+
+NEVER = float("inf")
+
+
+class SlotState(StrEnum):
+    """empty ▸ loading ▸ ready ▸ closing ▸ empty."""
+
+    EMPTY = "empty"
+    LOADING = "loading"
+    READY = "ready"
+    CLOSING = "closing"
+
+
+class Action(StrEnum):
+    """What the owner does next."""
+
+    LOAD = "load"
+    CLOSE = "close"
+    WAIT = "wait"
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """All that the owner's next action depends on.
+
+    Attributes:
+        waiters: requests that wait for the model to be ready.
+        leases: requests that hold the slot.
+        unload_asked: somebody wants it unloaded as soon as it is idle.
+        dead: the loaded model has said that it can answer no more.
+        expires_at: when an idle model is to go, on the monotonic clock.
+    """
+
+    state: SlotState
+    waiters: int
+    leases: int
+    unload_asked: bool
+    dead: bool
+    expires_at: float
+    now: float
+
+
+def next_action(s: Situation) -> Action:
+    """Decide what the owner of a slot does next."""
+    if s.state is SlotState.EMPTY:
+        return Action.LOAD if s.waiters else Action.WAIT
+    if s.dead:
+        return Action.CLOSE
+    if s.leases == 0 and (s.unload_asked or s.now >= s.expires_at):
+        return Action.CLOSE
+    return Action.WAIT
+
+
+class Lease:
+    """The right to use a slot's model; while one is held, the model stays. Release it exactly once."""
+
+    def __init__(self, slot: ModelSlot) -> None:
+        self._slot = slot
+        self._held = True
+
+    async def model(self) -> LoadedModel:
+        """The loaded model; waits for the load.
+
+        Raises:
+            ModelLoadFailed: the load failed.
+        """
+        return await self._slot.ready()
+
+    def release(self, keep_alive_s: float | None = None) -> None:
+        """Give the slot back. The last one to leave decides how long the model stays. Idempotent."""
+        if self._held:
+            self._held = False
+            self._slot.leave(keep_alive_s)
+
+
+class ModelSlot:
+    """A place for one model. Only its owner task changes `state`; others read it, lease it, or ask.
+
+    Args:
+        idle_timeout_s: how long an idle model stays; 0 is for ever.
+        on_change: called after every change of state: it may let another request start.
+    """
+
+    def __init__(
+        self, record: ModelRecord, engine: Engine, *, idle_timeout_s: float, on_change: Callable[[], None]
+    ) -> None:
+        self.record = record
+        self.state = SlotState.EMPTY
+        self.leases = 0
+        self.last_used = time.monotonic()
+        self._engine = engine
+        self._idle_timeout_s = idle_timeout_s
+        self._on_change = on_change
+        self._since = time.time()
+        self._expires_at = NEVER
+        self._unload_asked = False
+        self._model: LoadedModel | None = None
+        self._watch: asyncio.Task[str] | None = None
+        self._waiters: list[asyncio.Future[LoadedModel]] = []
+        self._wake = asyncio.Event()
+        # An empty context: the owner outlives the request that made the slot, and must not log under its id.
+        self._owner = asyncio.create_task(
+            self._own(), name=f"slot of {record.name}", context=contextvars.Context()
+        )
+
+    # --- what others may do ---
+
+    def lease(self) -> Lease:
+        """Hold the slot; it will not be unloaded before the release."""
+        self.leases += 1
+        self.last_used = time.monotonic()
+        self._unload_asked = False
+        self._expires_at = NEVER
+        return Lease(self)
+
+    def leave(self, keep_alive_s: float | None) -> None:
+        """Take back one lease; `Lease.release` calls this."""
+        self.leases -= 1
+        self.last_used = time.monotonic()
+        keep = keep_alive_s if keep_alive_s is not None else (self._idle_timeout_s or -1)
+        self._expires_at = NEVER if keep < 0 else self.last_used + keep
+        self._wake.set()
+
+    def ask_to_unload(self) -> None:
+        """Let the model go as soon as no request holds it."""
+        self._unload_asked = True
+        self._wake.set()
+
+    async def ready(self) -> LoadedModel:
+        """The loaded model, as soon as there is one."""
+        if self.state is SlotState.READY and not self._dead() and self._model is not None:
+            return self._model
+        waiter: asyncio.Future[LoadedModel] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        self._wake.set()
+        try:
+            return await waiter
+        finally:
+            with contextlib.suppress(ValueError):
+                self._waiters.remove(waiter)
+
+    def view(self) -> LoadedView:
+        """The slot for a reader."""
+        model = self._model
+        expires = None
+        if self._expires_at != NEVER:
+            expires = time.time() + self._expires_at - time.monotonic()
+        return LoadedView(
+            record=self.record,
+            state=self.state.value,
+            engine=self._engine.name,
+            since=self._since,
+            expires_at=expires,
+            running=self.leases,
+            context_length=model.context_length if model else 0,
+            size_bytes=model.size_bytes if model else 0,
+            pid=model.pid if model else None,
+        )
+
+    async def stop(self) -> None:
+        """End the owner and give back everything, whatever runs."""
+        self._owner.cancel()
+        await asyncio.gather(self._owner, return_exceptions=True)
+        if self._model is not None:
+            await self._close("the server stops")
+        for waiter in self._waiters:
+            waiter.cancel()
+
+    def abandon(self) -> None:
+        """End the owner of an empty slot that nobody holds."""
+        self._owner.cancel()
+
+    # --- the owner ---
+
+    async def _own(self) -> None:
+        while True:
+            self._wake.clear()
+            match next_action(self._situation()):
+                case Action.LOAD:
+                    await self._load()
+                case Action.CLOSE:
+                    await self._close("it died" if self._dead() else "it was idle or asked to go")
+                case Action.WAIT:
+                    await self._sleep()
+
+    def _situation(self) -> Situation:
+        return Situation(
+            self.state,
+            len(self._waiters),
+            self.leases,
+            self._unload_asked,
+            self._dead(),
+            self._expires_at,
+            time.monotonic(),
+        )
+
+    async def _sleep(self) -> None:
+        if self.state is SlotState.READY and self._waiters and self._model is not None:
+            self._answer(self._model)
+        limit = None
+        if self.state is SlotState.READY and self.leases == 0 and self._expires_at != NEVER:
+            limit = max(self._expires_at - time.monotonic(), 0)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), limit)
+
+    async def _load(self) -> None:
+        self._enter(SlotState.LOADING)
+        started = time.monotonic()
+        try:
+            self._model = await self._engine.load(self.record)
+        except HoshikageError as error:
+            self._fail(error)
+        except Exception as error:
+            log.exception("engine_broke_its_contract", engine=self._engine.name, model=self.record.name)
+            self._fail(ModelLoadFailed(f"model {self.record.name!r} cannot be loaded: {error}"))
+        else:
+            self._watch = asyncio.create_task(self._model.wait_closed(), name=f"watch of {self.record.name}")
+            self._watch.add_done_callback(lambda _: self._wake.set())
+            self._enter(SlotState.READY)
+            log.info(
+                "model_loaded",
+                model=self.record.name,
+                engine=self._engine.name,
+                seconds=round(time.monotonic() - started, 3),
+            )
+            self._answer(self._model)
+
+    async def _close(self, why: str) -> None:
+        assert self._model is not None
+        self._enter(SlotState.CLOSING)
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.gather(self._watch, return_exceptions=True)
+        try:
+            await self._model.close()
+        except Exception:
+            log.exception("engine_broke_its_contract", engine=self._engine.name, model=self.record.name)
+        self._model, self._watch = None, None
+        self._unload_asked = False
+        self._expires_at = NEVER
+        log.info("model_unloaded", model=self.record.name, why=why)
+        self._enter(SlotState.EMPTY)
+
+    def _answer(self, model: LoadedModel) -> None:
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(model)
+        self._waiters.clear()
+
+    def _fail(self, error: HoshikageError) -> None:
+        log.error("model_load_failed", model=self.record.name, reason=error.message)
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_exception(error)
+        self._waiters.clear()
+        self._enter(SlotState.EMPTY)
+
+    def _dead(self) -> bool:
+        return self._watch is not None and self._watch.done()
+
+    def _enter(self, state: SlotState) -> None:
+        self.state = state
+        self._since = time.time()
+        self._on_change()

@@ -1,0 +1,36 @@
+"""The llama.cpp engine: one worker process per loaded model, many callers in one batch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hoshikage.plugins.engine_llamacpp.settings import LlamaCppSettings
+
+from hoshikage import SettingsSection, hookimpl
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hoshikage import Check, Engine, Settings
+
+
+@hookimpl
+def hoshikage_declare_settings() -> Sequence[SettingsSection]:
+    """Declare the section `llamacpp`."""
+    return [SettingsSection("llamacpp", LlamaCppSettings)]
+
+
+@hookimpl
+def hoshikage_provide_engines(settings: Settings) -> Sequence[Engine]:
+    """Offer the engine for GGUF files."""
+    from hoshikage.plugins.engine_llamacpp.engine import LlamaCppEngine
+
+    return [LlamaCppEngine(settings.section(LlamaCppSettings))]
+
+
+@hookimpl
+def hoshikage_provide_checks() -> Sequence[Check]:
+    """Offer the checks of compiler, build and CPU/GPU features."""
+    from hoshikage.plugins.engine_llamacpp.checks import llamacpp_checks
+
+    return llamacpp_checks()

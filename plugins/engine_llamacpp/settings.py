@@ -1,0 +1,54 @@
+"""The settings of the llama.cpp engine; every one can also stand in a model's `options`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from hoshikage import Unit
+
+CacheType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"]
+
+
+@dataclass(frozen=True, slots=True)
+class LlamaCppSettings:
+    """How models are loaded and how steps are filled."""
+
+    n_ctx: Annotated[
+        int,
+        Unit("tokens"),
+        Meta(ge=0, le=16_777_216, description="Context shared by all callers; 0 is the model's trained length."),
+    ] = 8192
+    n_batch: Annotated[
+        int, Unit("tokens"), Meta(ge=32, le=65_536, description="The most tokens that one step computes.")
+    ] = 512
+    n_ubatch: Annotated[
+        int, Unit("tokens"), Meta(ge=32, le=65_536, description="The most tokens computed in one piece.")
+    ] = 512
+    prefill_chunk: Annotated[
+        int,
+        Unit("tokens"),
+        Meta(ge=1, le=65_536, description="Prompt tokens per step while others decode; less is smoother."),
+    ] = 256
+    max_num_seqs: Annotated[
+        int, Meta(ge=1, le=256, description="Requests answered at once; more of them wait in the worker.")
+    ] = 16
+    n_threads: Annotated[
+        int, Meta(ge=0, le=1024, description="Threads for computing; 0 takes the cores this process may use.")
+    ] = 0
+    n_gpu_layers: Annotated[
+        int, Meta(ge=-1, le=10_000, description="Layers on the GPU; -1 is all, 0 is CPU only.")
+    ] = -1
+    main_gpu: Annotated[int, Meta(ge=0, le=63, description="The GPU that holds what is not split.")] = 0
+    flash_attention: Annotated[
+        Literal["auto", "on", "off"], Meta(description="Fused attention; a quantised V cache needs it.")
+    ] = "auto"
+    cache_type_k: Annotated[CacheType, Meta(description="Number format of the K cache; smaller saves memory.")] = "f16"
+    cache_type_v: Annotated[CacheType, Meta(description="Number format of the V cache; smaller saves memory.")] = "f16"
+    use_mmap: Annotated[bool, Meta(description="Map the file instead of reading it.")] = True
+    use_mlock: Annotated[bool, Meta(description="Keep the model from being swapped out.")] = False
+    nice: Annotated[
+        int, Meta(ge=0, le=19, description="How much the worker yields to the HTTP side; 0 not at all.")
+    ] = 0

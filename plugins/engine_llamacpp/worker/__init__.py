@@ -1,0 +1,1 @@
+"""The worker process: loads one model and answers its sequences; see `loop.py` first."""

@@ -1,0 +1,208 @@
+"""llama.cpp through its low-level binding: a model with its context, and the batch of one step."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import TYPE_CHECKING, Any
+
+import llama_cpp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hoshikage.plugins.engine_llamacpp.frames import Init
+
+FLASH_ATTENTION = {"auto": -1, "off": 0, "on": 1}
+# ggml_log_level: 0 is none, 5 goes on with the last line.
+LOG_LEVELS = {1: "info", 2: "warning", 3: "error", 4: "debug"}
+NO_SLOT = 1
+
+
+class LoadError(Exception):
+    """llama.cpp would not load the file or build the context; its own last words are in the text."""
+
+
+class NativeLog:
+    """Collects what llama.cpp says; its errors explain a failed load."""
+
+    def __init__(self, forward: Callable[[str, str], None]) -> None:
+        self._forward = forward
+        self._level = "info"
+        self.errors: list[str] = []
+        # ctypes keeps no reference to a callback: without this attribute it would be freed while in use.
+        self._callback = llama_cpp.llama_log_callback(self._receive)
+        llama_cpp.llama_log_set(self._callback, ctypes.c_void_p(0))
+
+    def _receive(self, level: int, text: bytes, _user_data: Any) -> None:
+        self._level = LOG_LEVELS.get(level, self._level)
+        line = text.decode("utf-8", "replace").rstrip()
+        if not line or line == ".":
+            return
+        if self._level == "error":
+            self.errors.append(line)
+        if self._level in {"warning", "error"}:
+            self._forward(self._level, line)
+
+
+class NativeModel:
+    """A loaded model, its context and its vocabulary.
+
+    Raises:
+        LoadError: the file cannot be loaded, or the context does not fit in memory.
+    """
+
+    def __init__(self, init: Init, log: NativeLog) -> None:
+        llama_cpp.llama_backend_init()
+        self.model: Any = _load_model(init, log)
+        self.vocab: Any = llama_cpp.llama_model_get_vocab(self.model)
+        self.context: Any = _new_context(self.model, init, log)
+        self._memory: Any = llama_cpp.llama_get_memory(self.context)
+        self.n_ctx: int = llama_cpp.llama_n_ctx(self.context)
+        self.n_vocab: int = llama_cpp.llama_vocab_n_tokens(self.vocab)
+        self.size_bytes: int = llama_cpp.llama_model_size(self.model) + _cache_bytes(self.model, self.n_ctx)
+        self._adds_bos = bool(llama_cpp.llama_vocab_get_add_bos(self.vocab))
+
+    def chat_template(self) -> str:
+        """The template of the file, or nothing."""
+        template = llama_cpp.llama_model_chat_template(self.model, None)
+        return template.decode("utf-8", "replace") if template else ""
+
+    def special_text(self, *, bos: bool) -> str:
+        """The text of the token that begins a prompt, or of the one that ends an answer."""
+        token = llama_cpp.llama_vocab_bos(self.vocab) if bos else llama_cpp.llama_vocab_eos(self.vocab)
+        return self.piece(token, special=True).decode("utf-8", "replace") if token >= 0 else ""
+
+    def tokenize(self, text: str, *, templated: bool) -> list[int]:
+        """Turn text into token ids.
+
+        A template may have written the beginning-of-sequence token itself; the vocabulary would add it again.
+        """
+        bos = self.special_text(bos=True)
+        if templated and self._adds_bos and bos:
+            text = text.removeprefix(bos)
+        data = text.encode("utf-8")
+        count = len(data) + 2
+        tokens = (llama_cpp.llama_token * count)()
+        n = llama_cpp.llama_tokenize(self.vocab, data, len(data), tokens, count, True, True)
+        if n < 0:
+            tokens = (llama_cpp.llama_token * -n)()
+            n = llama_cpp.llama_tokenize(self.vocab, data, len(data), tokens, -n, True, True)
+        return list(tokens[:n])
+
+    def piece(self, token: int, *, special: bool = False) -> bytes:
+        """The bytes of a token; they need not be whole characters."""
+        buffer = ctypes.create_string_buffer(64)
+        n = llama_cpp.llama_token_to_piece(self.vocab, token, buffer, len(buffer), 0, special)
+        if n < 0:
+            buffer = ctypes.create_string_buffer(-n)
+            n = llama_cpp.llama_token_to_piece(self.vocab, token, buffer, len(buffer), 0, special)
+        return buffer.raw[: max(n, 0)]
+
+    def ends_answer(self, token: int) -> bool:
+        """Whether the model says with this token that the answer is complete."""
+        return bool(llama_cpp.llama_vocab_is_eog(self.vocab, token))
+
+    def forget(self, slot: int) -> None:
+        """Free all cells of a sequence."""
+        llama_cpp.llama_memory_seq_rm(self._memory, slot, -1, -1)
+
+    def trim(self, slot: int | None, length: int) -> None:
+        """Free the cells of a sequence from position `length` on."""
+        if slot is not None:
+            llama_cpp.llama_memory_seq_rm(self._memory, slot, length, -1)
+
+    def close(self) -> None:
+        """Free context and model."""
+        llama_cpp.llama_free(self.context)
+        llama_cpp.llama_model_free(self.model)
+
+
+class Batch:
+    """The tokens of one step."""
+
+    def __init__(self, capacity: int) -> None:
+        self._batch = llama_cpp.llama_batch_init(capacity, 0, 1)
+
+    def clear(self) -> None:
+        """Begin a new step."""
+        self._batch.n_tokens = 0
+
+    def add(self, tokens: list[int], *, position: int, slot: int, choose: bool) -> int:
+        """Append tokens of one sequence; with `choose`, ask for the logits of the last one.
+
+        Returns:
+            The row of the last token.
+        """
+        batch = self._batch
+        row: int = batch.n_tokens
+        for offset, token in enumerate(tokens):
+            batch.token[row] = token
+            batch.pos[row] = position + offset
+            batch.n_seq_id[row] = 1
+            batch.seq_id[row][0] = slot
+            batch.logits[row] = 0
+            row += 1
+        batch.logits[row - 1] = int(choose)
+        batch.n_tokens = row
+        return row - 1
+
+    def decode(self, model: NativeModel) -> int:
+        """Compute the step. Returns llama.cpp's code: 0 done, 1 no room in the cache, else an error."""
+        return int(llama_cpp.llama_decode(model.context, self._batch))
+
+    def close(self) -> None:
+        """Free the arrays."""
+        llama_cpp.llama_batch_free(self._batch)
+
+
+def _load_model(init: Init, log: NativeLog) -> Any:
+    params = llama_cpp.llama_model_default_params()
+    params.n_gpu_layers = init.n_gpu_layers
+    params.main_gpu = init.main_gpu
+    params.load_mode = _load_mode(use_mmap=init.use_mmap, use_mlock=init.use_mlock)
+    model = llama_cpp.llama_model_load_from_file(init.path.encode(), params)
+    if not model:
+        raise LoadError(_last_words(log, "llama.cpp cannot load the file"))
+    return model
+
+
+def _load_mode(*, use_mmap: bool, use_mlock: bool) -> int:
+    if use_mmap:
+        return int(llama_cpp.LLAMA_LOAD_MODE_MMAP_MLOCK if use_mlock else llama_cpp.LLAMA_LOAD_MODE_MMAP)
+    return int(llama_cpp.LLAMA_LOAD_MODE_MLOCK if use_mlock else llama_cpp.LLAMA_LOAD_MODE_NONE)
+
+
+def _new_context(model: Any, init: Init, log: NativeLog) -> Any:
+    trained = llama_cpp.llama_model_n_ctx_train(model)
+    params = llama_cpp.llama_context_default_params()
+    params.n_ctx = min(init.n_ctx or trained, trained)
+    params.n_batch = init.n_batch
+    params.n_ubatch = min(init.n_ubatch, init.n_batch)
+    params.n_seq_max = init.max_num_seqs
+    params.n_threads = init.n_threads
+    params.n_threads_batch = init.n_threads
+    params.flash_attn_type = FLASH_ATTENTION[init.flash_attention]
+    params.type_k = _cache_type(init.cache_type_k)
+    params.type_v = _cache_type(init.cache_type_v)
+    params.kv_unified = True  # all sequences share the cells, so one long prompt may use what others do not
+    params.no_perf = True
+    context = llama_cpp.llama_init_from_model(model, params)
+    if not context:
+        llama_cpp.llama_model_free(model)
+        raise LoadError(_last_words(log, f"no context of {params.n_ctx} tokens can be made"))
+    return context
+
+
+def _cache_type(name: str) -> int:
+    return int(getattr(llama_cpp, f"GGML_TYPE_{name.upper()}"))
+
+
+def _cache_bytes(model: Any, n_ctx: int) -> int:
+    """The KV cache at f16, from the model's shape; recurrent and sliding-window caches are smaller."""
+    heads = max(llama_cpp.llama_model_n_head(model), 1)
+    width = llama_cpp.llama_model_n_embd(model) // heads * llama_cpp.llama_model_n_head_kv(model)
+    return int(2 * 2 * llama_cpp.llama_model_n_layer(model) * width * n_ctx)
+
+
+def _last_words(log: NativeLog, what: str) -> str:
+    return f"{what}: {log.errors[-1]}" if log.errors else what

@@ -1,0 +1,122 @@
+"""Chat templates: Jinja2 source from a GGUF, which is a stranger's code, run in the sandbox with limits."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import signal
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from jinja2 import TemplateError
+from jinja2.exceptions import SecurityError
+from jinja2.ext import loopcontrols
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import FrameType
+
+RENDER_LIMIT_S = 2.0
+MAX_PROMPT_CHARS = 64 * 1024 * 1024
+MAX_REPEAT = 1_000_000
+
+# What a GGUF without a template gets: ChatML, the most common of all.
+CHATML = (
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+class TemplateRefused(Exception):
+    """The template refuses the conversation, or does what a template must not do; the text says which."""
+
+
+class ChatTemplate:
+    """A compiled chat template.
+
+    Args:
+        source: the Jinja2 source; empty takes ChatML.
+        bos: the text of the token that begins a prompt.
+        eos: the text of the token that ends an answer.
+
+    Raises:
+        TemplateRefused: the source is no valid template.
+    """
+
+    def __init__(self, source: str, *, bos: str, eos: str) -> None:
+        environment = _BoundedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
+        environment.filters["tojson"] = _to_json
+        environment.globals.update(raise_exception=_refuse, strftime_now=_strftime_now)
+        self._variables = {"bos_token": bos, "eos_token": eos}
+        try:
+            self._template = environment.from_string(source or CHATML)
+        except TemplateError as error:
+            raise TemplateRefused(f"the model's chat template is invalid: {error}") from error
+
+    def render(self, messages: Sequence[dict[str, str]]) -> str:
+        """Build the prompt that asks for the next answer.
+
+        Raises:
+            TemplateRefused: the template raises, reaches for what the sandbox forbids, runs too long or writes
+                too much.
+        """
+        size = 0
+        parts: list[str] = []
+        try:
+            with _time_limit(RENDER_LIMIT_S):
+                for part in self._template.generate(messages=messages, add_generation_prompt=True, **self._variables):
+                    size += len(part)
+                    if size > MAX_PROMPT_CHARS:
+                        _refuse(f"it wrote more than {MAX_PROMPT_CHARS} characters")
+                    parts.append(part)
+        except TemplateRefused as error:
+            raise TemplateRefused(f"the model's chat template refuses this conversation: {error}") from error
+        except SecurityError as error:
+            raise TemplateRefused(f"the model's chat template was stopped: {error}") from error
+        except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
+            raise TemplateRefused(f"the model's chat template failed on this conversation: {error}") from error
+        return "".join(parts)
+
+
+class _BoundedEnvironment(ImmutableSandboxedEnvironment):
+    """The sandbox, plus a bound on what `*` and `**` may build."""
+
+    intercepted_binops = frozenset({"*", "**"})
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        del context
+        if operator == "**":
+            raise SecurityError("the operator ** is not allowed")
+        for value, count in ((left, right), (right, left)):
+            if isinstance(value, str | list | tuple) and isinstance(count, int) and len(value) * count > MAX_REPEAT:
+                raise SecurityError(f"it repeats a value to more than {MAX_REPEAT} items")
+        return left * right
+
+
+@contextlib.contextmanager
+def _time_limit(limit_s: float) -> Iterator[None]:
+    """Interrupt pure Python code after `limit_s`; only the main thread can be interrupted."""
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        raise SecurityError(f"it ran longer than {limit_s:g} s")
+
+    previous = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, limit_s)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+
+
+def _refuse(message: str) -> NoReturn:
+    raise TemplateRefused(message)
+
+
+def _to_json(value: Any, indent: int | None = None) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=indent)
+
+
+def _strftime_now(form: str) -> str:
+    return datetime.datetime.now().astimezone().strftime(form)

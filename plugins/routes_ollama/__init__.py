@@ -1,0 +1,20 @@
+"""Ollama routes: version, models, what is loaded, chat and generate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hoshikage.plugins.routes_ollama.routes import ollama_routes
+
+from hoshikage import hookimpl
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hoshikage import RouteGroup, ServerApi
+
+
+@hookimpl
+def hoshikage_provide_routes(server: ServerApi) -> Sequence[RouteGroup]:
+    """Offer the routes."""
+    return [ollama_routes(server)]

@@ -1,0 +1,38 @@
+"""The `context` of `/api/generate`: a list of numbers in which a client carries the conversation along.
+
+To clients it is opaque. Ollama puts token ids there, which mean nothing after a swap of the model; here it is the
+conversation itself, as UTF-8 bytes of JSON, so it outlives swaps and restarts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+from hoshikage.core.errors import InvalidRequest
+
+from hoshikage import Message
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def write_context(messages: Sequence[Message], answer: str) -> list[int]:
+    """The conversation with its newest answer."""
+    return list(msgspec.json.encode([*messages, Message("assistant", answer)]))
+
+
+def read_context(context: Sequence[int]) -> tuple[Message, ...]:
+    """The conversation that `write_context` wrote; system messages are left to the new request.
+
+    Raises:
+        InvalidRequest: the numbers were not made by this server.
+    """
+    try:
+        messages = msgspec.json.decode(bytes(context), type=list[Message])
+    except (ValueError, msgspec.MsgspecError, RecursionError) as error:
+        raise InvalidRequest(
+            "context: these numbers were not given out by this server; leave the field out to begin anew",
+            param="context",
+        ) from error
+    return tuple(m for m in messages if m.role != "system")

@@ -1,0 +1,20 @@
+"""Status routes: is the server alive, is it ready, what is loaded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hoshikage.plugins.routes_status.routes import status_routes
+
+from hoshikage import hookimpl
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hoshikage import RouteGroup, ServerApi
+
+
+@hookimpl
+def hoshikage_provide_routes(server: ServerApi) -> Sequence[RouteGroup]:
+    """Offer the routes."""
+    return [status_routes(server)]

@@ -1,0 +1,1 @@
+"""The tests mirror the tree: `core/slots.py` is tested in `tests/core/test_slots.py`."""
