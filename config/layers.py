@@ -6,9 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dotenv import dotenv_values
-from dynaconf import Dynaconf
-from dynaconf.utils.inspect import get_history
-from dynaconf.utils.parse_conf import parse_conf_data
 from hoshikage.config.errors import ConfigError
 from hoshikage.config.legacy import DOTENV_ONLY, OLD_NAMES, STEERING
 from hoshikage.config.schema import ROOT_SECTION
@@ -48,7 +45,7 @@ def read_layers(project: Project, environ: Mapping[str, str]) -> Iterator[Entry]
     dotenv = _dotenv(project, environ)
     merged = {**{k: v for k, (v, _) in dotenv.items()}, **environ}
     yield from _profiles(project, merged.get("HOSHIKAGE_ENV") or "development")
-    yield from _variables({k: v for k, v in dotenv.items() if k not in environ})
+    yield from _variables({k: v for k, v in dotenv.items() if k not in environ or k in DOTENV_ONLY})
     yield from _variables({k: (v, "environment") for k, v in environ.items() if k not in DOTENV_ONLY})
 
 
@@ -73,11 +70,15 @@ def _toml_tables(file: Path, profile: str) -> list[tuple[str, dict[str, Any]]]:
     Dynaconf itself would either replace a whole table by the profile's, or append lists to lists. Neither is
     what `[production.plugins] disabled = [...]` means, so the values are laid over each other key by key.
     """
+    # Dynaconf takes a quarter of a second to import, and a command without a settings.toml does not need it.
+    from dynaconf import Dynaconf
+    from dynaconf.utils.inspect import get_history
+
     try:
         settings = Dynaconf(
             settings_files=[str(file)],
             environments=True,
-            env=profile,
+            force_env=profile,  # `env` would give way to another program's ENV_FOR_DYNACONF
             core_loaders=["TOML"],
             loaders=[],
             load_dotenv=False,
@@ -124,4 +125,6 @@ def read_value(value: Any, *, takes_text: bool) -> Any:
     text = str(value)
     if takes_text:
         return text
+    from dynaconf.utils.parse_conf import parse_conf_data
+
     return parse_conf_data(text.lower() if text.lower() in {"true", "false"} else text, tomlfy=True)

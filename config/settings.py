@@ -140,11 +140,12 @@ def _build(section: SettingsSection, values: Iterable[EffectiveValue]) -> Any:
 def _outside_data(settings: Settings, entries: Iterable[Entry]) -> list[str]:
     """Warn of old relative paths that leave the data directory: a backup of it would miss them."""
     warnings = []
+    data_dir = settings.data_dir.resolve()  # it may be a link to another disk
     for entry in entries:
         path = Path(str(entry.value))
         if entry.variable not in OLD_PATHS or path.is_absolute():
             continue
-        if not settings.project.resolve(str(path)).is_relative_to(settings.data_dir):
+        if not settings.project.resolve(str(path)).is_relative_to(data_dir):
             warnings.append(
                 f"{entry.variable}={entry.value} lies outside the data directory {settings.data_dir}; "
                 f"a backup of that directory will not hold it: move the file there and unset {entry.variable}"

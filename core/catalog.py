@@ -91,7 +91,7 @@ class Catalog:
         Raises:
             ModelFileError: the file is gone or damaged.
         """
-        key = record.identity()
+        key = (record.name, *record.identity())  # models without files differ by their names alone
         if key not in self._facts:
             self._facts[key] = await self.engine(record).facts(record)
         return self._facts[key]

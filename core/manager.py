@@ -143,7 +143,7 @@ class PluginManager:
         self._refuse_unknown_hooks(candidate, plugin)
         try:
             self._pluggy.register(plugin, name=candidate.name)
-        except pluggy.PluginValidationError as error:
+        except (pluggy.PluginValidationError, ValueError) as error:  # a wrong argument; one module twice
             raise PluginError(f"plug-in {candidate.name!r} ({candidate.origin}): {error}") from error
         self._note(candidate, "active", hooks=_hooks_of(plugin))
 
@@ -194,19 +194,19 @@ class PluginManager:
         impls: Sequence[pluggy.HookImpl] = getattr(self._pluggy.hook, hook).get_hookimpls()
         for impl in impls:
             try:
-                provided = list(call(impl) or ())
+                provided = [(item.name, item) for item in call(impl) or ()]
             except Exception as error:
                 if self._rows[impl.plugin_name].door == "built-in":
                     raise
                 self._break(impl.plugin_name, error)
                 continue
-            for item in provided:
-                if item.name in owners:
+            for name, item in provided:
+                if name in owners:
                     raise PluginError(
-                        f"{owners[item.name]} and {impl.plugin_name} both provide {item.name!r} in {hook}; "
+                        f"{owners[name]} and {impl.plugin_name} both provide {name!r} in {hook}; "
                         "disable one of the plug-ins with plugins.disabled"
                     )
-                owners[item.name] = impl.plugin_name
+                owners[name] = impl.plugin_name
                 offered.append(item)
         return offered
 
@@ -237,7 +237,8 @@ class PluginManager:
 
 def _hooks_of(plugin: object) -> tuple[str, ...]:
     marker = f"{PROJECT}_impl"
-    members = inspect.getmembers(plugin, lambda m: getattr(m, marker, None) is not None)
+    # Only functions are asked: an imported proxy, as Quart's `request`, raises when it is asked for anything.
+    members = inspect.getmembers(plugin, lambda m: inspect.isroutine(m) and getattr(m, marker, None) is not None)
     return tuple(name for name, _ in members)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 from hoshikage.core.contracts import Chunk, Done, Receipt, Usage
-from hoshikage.core.errors import HoshikageError
+from hoshikage.core.errors import EngineFailed, HoshikageError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -142,6 +142,7 @@ class Pipeline:
                         yield replace(event, receipt=receipt)
                         return
                     yield event
+            raise EngineFailed(f"the engine of model {record.name!r} ended its answer without saying why")
         finally:
             self._admission.leave(
                 lease,

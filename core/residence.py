@@ -99,7 +99,12 @@ class Residence:
 
     def _occupants(self) -> list[Occupant]:
         return [
-            Occupant(_slot_id(s), s.leases > 0 or s.state is not SlotState.READY, s.last_used)
+            Occupant(
+                _slot_id(s),
+                busy=s.leases > 0 or s.state is not SlotState.READY,
+                last_used=s.last_used,
+                leaving=s.leases == 0 and s.state is SlotState.CLOSING,
+            )
             for s in self._all()
             if s.leases > 0 or s.state is not SlotState.EMPTY
         ]

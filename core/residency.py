@@ -17,11 +17,13 @@ class Occupant:
         key: what identifies it.
         busy: requests hold it, or it is on its way in or out.
         last_used: when it was last asked; any clock, as long as it is one.
+        leaving: it is on its way out, so its place will be free without anybody else having to go.
     """
 
     key: str
     busy: bool
     last_used: float
+    leaving: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,4 +47,5 @@ def make_room(wanted: str, occupants: Sequence[Occupant], max_loaded: int) -> Ro
     if excess <= 0:
         return Room(ready=True)
     idle = sorted((o for o in occupants if not o.busy), key=lambda o: o.last_used)
-    return Room(ready=False, evict=tuple(o.key for o in idle[:excess]))
+    needed = max(excess - sum(o.leaving for o in occupants), 0)
+    return Room(ready=False, evict=tuple(o.key for o in idle[:needed]))

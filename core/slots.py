@@ -222,8 +222,10 @@ class ModelSlot:
         limit = None
         if self.state is SlotState.READY and self.leases == 0 and self._expires_at != NEVER:
             limit = max(self._expires_at - time.monotonic(), 0)
+        # Not `wait_for`: on Python 3.11 it loses a cancellation that comes in the turn of the wake-up.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), limit)
+            async with asyncio.timeout(limit):
+                await self._wake.wait()
 
     async def _load(self) -> None:
         self._enter(SlotState.LOADING)
@@ -257,8 +259,8 @@ class ModelSlot:
             await self._model.close()
         except Exception:
             log.exception("engine_broke_its_contract", engine=self._engine.name, model=self.record.name)
+        # `_unload_asked` stays: whoever asked while this model closed means the next one that a held lease loads.
         self._model, self._watch = None, None
-        self._unload_asked = False
         self._expires_at = NEVER
         log.info("model_unloaded", model=self.record.name, why=why)
         self._enter(SlotState.EMPTY)

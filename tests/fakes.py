@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
     from hoshikage import Caller, ChatRequest, Receipt, StreamEvent
+
+WAIT_LIMIT_S = 5.0
+TURN_S = 0.001
 
 
 @dataclass
@@ -128,3 +132,15 @@ class FakeFilter:
     async def apply(self, request: ChatRequest, record: ModelRecord, caller: Caller) -> ChatRequest:
         """Change the request, or raise."""
         return self.change(request)
+
+
+async def until(condition: Callable[[], object], limit_s: float = WAIT_LIMIT_S) -> None:
+    """Give the loop turns until a condition holds.
+
+    Raises:
+        AssertionError: it does not hold within the limit.
+    """
+    deadline = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < deadline, "what the test waits for does not happen"
+        await asyncio.sleep(TURN_S)

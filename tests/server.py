@@ -39,13 +39,14 @@ class ServerProcess:
 
     data_dir: Path
     variables: dict[str, str] = field(default_factory=dict)
+    command: tuple[str, ...] = (sys.executable, "-m", "hoshikage")
     url: str = ""
     lines: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._queue: queue.Queue[dict[str, Any] | None] = queue.Queue()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "hoshikage", "serve", "--port", "0"],
+            [*self.command, "serve", "--port", "0"],
             env=environment(self.data_dir, **self.variables),
             cwd=self.data_dir,
             stderr=subprocess.PIPE,

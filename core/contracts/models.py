@@ -41,7 +41,7 @@ class ModelRecord:
             self.engine,
             self.size_bytes,
             self.modified_at,
-            tuple(sorted(self.options.items())),
+            repr(sorted(self.options.items())),  # a text, because a value may be a list, which has no hash
         )
 
 

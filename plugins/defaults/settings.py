@@ -14,21 +14,25 @@ from hoshikage import Unit
 class DefaultsSettings:
     """Unset ones are left to the protocol of the request, then to the engine."""
 
-    temperature: Annotated[float | None, Meta(ge=0, le=100, description="How random the choice is; 0 is greedy.")] = (
-        None
-    )
-    top_k: Annotated[int | None, Meta(ge=0, description="Keep the k likeliest tokens; 0 keeps all.")] = None
-    top_p: Annotated[float | None, Meta(ge=0, le=1, description="Keep the likeliest tokens up to this sum.")] = None
-    min_p: Annotated[float | None, Meta(ge=0, le=1, description="Drop tokens below this share of the likeliest.")] = (
-        None
-    )
+    temperature: Annotated[
+        Annotated[float, Meta(ge=0, le=100)] | None, Meta(description="How random the choice is; 0 is greedy.")
+    ] = None
+    top_k: Annotated[
+        Annotated[int, Meta(ge=0)] | None, Meta(description="Keep the k likeliest tokens; 0 keeps all.")
+    ] = None
+    top_p: Annotated[
+        Annotated[float, Meta(ge=0, le=1)] | None, Meta(description="Keep the likeliest tokens up to this sum.")
+    ] = None
+    min_p: Annotated[
+        Annotated[float, Meta(ge=0, le=1)] | None, Meta(description="Drop tokens below this share of the likeliest.")
+    ] = None
     repeat_penalty: Annotated[
-        float | None, Meta(gt=0, le=100, description="Makes recent tokens less likely; 1 is off.")
+        Annotated[float, Meta(gt=0, le=100)] | None, Meta(description="Makes recent tokens less likely; 1 is off.")
     ] = None
     repeat_last_n: Annotated[
-        int | None,
+        Annotated[int, Meta(ge=-1)] | None,
         Unit("tokens"),
-        Meta(ge=-1, description="How far the penalties look back; -1 is everything."),
+        Meta(description="How far the penalties look back; -1 is everything."),
     ] = None
     max_tokens_streaming: Annotated[
         int,

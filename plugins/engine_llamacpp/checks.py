@@ -6,7 +6,9 @@ import importlib.metadata
 import importlib.util
 import os
 import re
+import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 COMPILERS = ("c++", "g++", "clang++")
 PROBE_LIMIT_S = 60
+BROKEN = "broken"
 REBUILD = "pip install --force-reinstall --no-cache-dir --no-binary llama-cpp-python llama-cpp-python"
 # In a process of its own: loading a CUDA build can take seconds and print to the terminal.
 PROBE = (
@@ -34,12 +37,15 @@ def llamacpp_checks() -> list[Check]:
 
 def check_compiler() -> Sequence[CheckResult]:
     """Whether llama.cpp could be compiled here."""
-    found = os.environ.get("CXX") or next((path for c in COMPILERS if (path := shutil.which(c))), None)
-    if found is None:
-        advice = "only needed to install or update: `sudo apt install build-essential`"
+    chosen = shlex.split(os.environ.get("CXX", ""))  # it may hold arguments: `ccache g++`
+    found = chosen or [path for c in COMPILERS if (path := shutil.which(c))][:1]
+    advice = "only needed to install or update: `sudo apt install build-essential`"
+    if not found:
         return [CheckResult("compiler", "warning", "no C++ compiler", advice)]
-    said = subprocess.run([found, "--version"], capture_output=True, text=True, timeout=PROBE_LIMIT_S, check=False)
-    return [CheckResult("compiler", "ok", said.stdout.partition("\n")[0] or found)]
+    if shutil.which(found[0]) is None:
+        return [CheckResult("compiler", "warning", f"CXX names {found[0]}, which does not exist", advice)]
+    said = subprocess.run([*found, "--version"], capture_output=True, text=True, timeout=PROBE_LIMIT_S, check=False)
+    return [CheckResult("compiler", "ok", said.stdout.partition("\n")[0] or shlex.join(found))]
 
 
 def check_build() -> Sequence[CheckResult]:
@@ -48,6 +54,9 @@ def check_build() -> Sequence[CheckResult]:
         return [CheckResult("llama.cpp", "error", "llama-cpp-python is not installed", "run `make install`")]
     version = importlib.metadata.version("llama-cpp-python")
     kind, info = probe()
+    if kind == BROKEN:
+        found = f"llama-cpp-python {version} cannot be loaded: {info}"
+        return [CheckResult("llama.cpp", "error", found, f"build it on this machine: {REBUILD}")]
     used = sorted(re.findall(r"(\w+) = 1", info))
     results = [CheckResult("llama.cpp", "ok", f"llama-cpp-python {version} for {kind}, using {' '.join(used)}")]
     unused = unused_features(cpu_flags(), used)
@@ -63,17 +72,21 @@ def check_gpu() -> Sequence[CheckResult]:
         return [CheckResult("gpu", "ok", "no NVIDIA driver here: models run on the CPU")]
     said = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=PROBE_LIMIT_S, check=False)
     cards = said.stdout.strip().replace("\n", "; ") or said.stderr.strip() or "no card"
-    if probe()[0] == "gpu":
+    if probe()[0] != "cpu":  # a broken build is the business of the check above
         return [CheckResult("gpu", "ok", cards)]
     advice = f"rebuild llama.cpp for CUDA: CMAKE_ARGS=-DGGML_CUDA=on {REBUILD}"
     return [CheckResult("gpu", "warning", f"{cards}, but llama.cpp is built for the CPU only", advice)]
 
 
 def probe() -> tuple[str, str]:
-    """Ask the build: `cpu` or `gpu`, and its own line on features."""
+    """Ask the build: `cpu` or `gpu`, and its own line on features; or `BROKEN`, and how it ended."""
     said = subprocess.run(
-        [sys.executable, "-c", PROBE], capture_output=True, text=True, timeout=PROBE_LIMIT_S, check=True
+        [sys.executable, "-c", PROBE], capture_output=True, text=True, timeout=PROBE_LIMIT_S, check=False
     )
+    if said.returncode < 0:
+        return BROKEN, f"it ends by {signal.Signals(-said.returncode).name}"
+    if said.returncode:
+        return BROKEN, said.stderr.strip().rpartition("\n")[2]
     kind, _, info = said.stdout.partition("\n")
     return kind.strip(), info.strip()
 

@@ -99,13 +99,14 @@ class Begun(msgspec.Struct, frozen=True, tag="begun"):
 
 
 class Refused(msgspec.Struct, frozen=True, tag="refused"):
-    """A sequence cannot begin or go on; `n_ctx` is set where the prompt does not fit."""
+    """A sequence cannot begin or go on: the prompt does not fit, the field `param` is wrong, or computing failed."""
 
     id: int
     reason: str
     kind: Literal["context", "invalid", "failed"]
     prompt_tokens: int = 0
     n_ctx: int = 0
+    param: str = "messages"
 
 
 class Delta(msgspec.Struct, frozen=True, array_like=True):

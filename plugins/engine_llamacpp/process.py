@@ -248,6 +248,7 @@ def generate_frame(number: int, request: ChatRequest) -> frames.Generate:
     """A request as the worker reads it, with every sampling default filled in."""
     s = request.sampling
     given = {name: value for name in frames.SamplingParams.__struct_fields__ if (value := getattr(s, name)) is not None}
+    given["logit_bias"] = dict(s.logit_bias)  # any mapping may come; frames hold plain ones
     return frames.Generate(
         id=number,
         turns=[frames.Turn(m.role, m.content, m.name) for m in request.messages],
@@ -263,7 +264,7 @@ def error_of(frame: frames.Refused) -> HoshikageError:
     if frame.kind == "context":
         return ContextOverflow.of(prompt_tokens=frame.prompt_tokens, n_ctx=frame.n_ctx)
     if frame.kind == "invalid":
-        return InvalidRequest(frame.reason, param="messages")
+        return InvalidRequest(frame.reason, param=frame.param)
     return EngineFailed(frame.reason)
 
 

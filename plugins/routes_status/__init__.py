@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hoshikage.plugins.routes_status.routes import status_routes
-
 from hoshikage import hookimpl
 
 if TYPE_CHECKING:
@@ -17,4 +15,6 @@ if TYPE_CHECKING:
 @hookimpl
 def hoshikage_provide_routes(server: ServerApi) -> Sequence[RouteGroup]:
     """Offer the routes."""
+    from hoshikage.plugins.routes_status.routes import status_routes
+
     return [status_routes(server)]

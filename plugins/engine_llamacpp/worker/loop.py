@@ -49,7 +49,10 @@ class Connection:
             readable, _, _ = select.select([self._socket], [], [], None if wait else 0)
             if not readable:
                 break
-            data = self._socket.recv(READ_BYTES)
+            try:
+                data = self._socket.recv(READ_BYTES)
+            except OSError:  # the server went away without reading what it was sent
+                data = b""
             self.closed = not data
             self._buffer += data
             received.extend(self._whole_frames())
@@ -168,11 +171,12 @@ class Loop:
         if len(tokens) >= self._model.n_ctx:
             return frames.Refused(frame.id, "", "context", len(tokens), self._model.n_ctx)
         if not tokens:
-            return frames.Refused(frame.id, "the prompt is empty: it has no tokens", "invalid")
+            param = "messages" if frame.prompt is None else "prompt"
+            return frames.Refused(frame.id, "the prompt is empty: it has no tokens", "invalid", param=param)
         for token in frame.sampling.logit_bias:
             if not 0 <= token < self._model.n_vocab:
                 reason = f"logit_bias names token {token}; the model has tokens 0 to {self._model.n_vocab - 1}"
-                return frames.Refused(frame.id, reason, "invalid")
+                return frames.Refused(frame.id, reason, "invalid", param="logit_bias")
         return None
 
     # --- one step ---

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from hoshikage.plugins.engine_llamacpp.frames import Init
 
 FLASH_ATTENTION = {"auto": -1, "off": 0, "on": 1}
-# ggml_log_level: 0 is none, 5 goes on with the last line.
-LOG_LEVELS = {1: "info", 2: "warning", 3: "error", 4: "debug"}
+# ggml_log_level as ggml.h has it (the binding's own logger is out of date): 0 is none, 5 goes on with the last line.
+LOG_LEVELS = {1: "debug", 2: "info", 3: "warning", 4: "error"}
 NO_SLOT = 1
+LAST_WORDS = 3
 
 
 class LoadError(Exception):
@@ -80,7 +81,7 @@ class NativeModel:
         bos = self.special_text(bos=True)
         if templated and self._adds_bos and bos:
             text = text.removeprefix(bos)
-        data = text.encode("utf-8")
+        data = text.encode("utf-8", "replace")  # a template can write half a surrogate pair
         count = len(data) + 2
         tokens = (llama_cpp.llama_token * count)()
         n = llama_cpp.llama_tokenize(self.vocab, data, len(data), tokens, count, True, True)
@@ -205,4 +206,5 @@ def _cache_bytes(model: Any, n_ctx: int) -> int:
 
 
 def _last_words(log: NativeLog, what: str) -> str:
-    return f"{what}: {log.errors[-1]}" if log.errors else what
+    """The last line alone is often only that it failed; the ones before it say why."""
+    return f"{what}: {'; '.join(log.errors[-LAST_WORDS:])}" if log.errors else what

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
+import resource
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from jinja2 import TemplateError
 from jinja2.exceptions import SecurityError
 from jinja2.ext import loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 RENDER_LIMIT_S = 2.0
 MAX_PROMPT_CHARS = 64 * 1024 * 1024
 MAX_REPEAT = 1_000_000
+MAX_INT_BITS = 1 << 16
+MEMORY_LIMIT_BYTES = 512 * 1024 * 1024
 
 # What a GGUF without a template gets: ChatML, the most common of all.
 CHATML = (
@@ -50,9 +53,10 @@ class ChatTemplate:
         environment.globals.update(raise_exception=_refuse, strftime_now=_strftime_now)
         self._variables = {"bos_token": bos, "eos_token": eos}
         try:
-            self._template = environment.from_string(source or CHATML)
-        except TemplateError as error:
-            raise TemplateRefused(f"the model's chat template is invalid: {error}") from error
+            with _limits():  # compiling computes what is constant in the source
+                self._template = environment.from_string(source or CHATML)
+        except Exception as error:
+            raise TemplateRefused(f"the model's chat template is invalid: {_words(error)}") from error
 
     def render(self, messages: Sequence[dict[str, str]]) -> str:
         """Build the prompt that asks for the next answer.
@@ -64,7 +68,7 @@ class ChatTemplate:
         size = 0
         parts: list[str] = []
         try:
-            with _time_limit(RENDER_LIMIT_S):
+            with _limits():
                 for part in self._template.generate(messages=messages, add_generation_prompt=True, **self._variables):
                     size += len(part)
                     if size > MAX_PROMPT_CHARS:
@@ -74,24 +78,56 @@ class ChatTemplate:
             raise TemplateRefused(f"the model's chat template refuses this conversation: {error}") from error
         except SecurityError as error:
             raise TemplateRefused(f"the model's chat template was stopped: {error}") from error
-        except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
-            raise TemplateRefused(f"the model's chat template failed on this conversation: {error}") from error
+        except Exception as error:  # a stranger's code can raise anything, endless recursion included
+            raise TemplateRefused(f"the model's chat template failed on this conversation: {_words(error)}") from error
         return "".join(parts)
 
 
 class _BoundedEnvironment(ImmutableSandboxedEnvironment):
-    """The sandbox, plus a bound on what `*` and `**` may build."""
+    """The sandbox, plus bounds on the operators whose one call can take for ever."""
 
-    intercepted_binops = frozenset({"*", "**"})
+    intercepted_binops = frozenset({"*", "**", "//", "%"})
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        del context
         if operator == "**":
             raise SecurityError("the operator ** is not allowed")
-        for value, count in ((left, right), (right, left)):
-            if isinstance(value, str | list | tuple) and isinstance(count, int) and len(value) * count > MAX_REPEAT:
+        for value, other in ((left, right), (right, left)):
+            if isinstance(value, int) and value.bit_length() > MAX_INT_BITS:
+                raise SecurityError(f"it computes with numbers of more than {MAX_INT_BITS} bits")
+            repeats = operator == "*" and isinstance(value, str | list | tuple) and isinstance(other, int)
+            if repeats and len(value) * other > MAX_REPEAT:
                 raise SecurityError(f"it repeats a value to more than {MAX_REPEAT} items")
-        return left * right
+        return super().call_binop(context, operator, left, right)
+
+
+@contextlib.contextmanager
+def _limits() -> Iterator[None]:
+    with _memory_limit(MEMORY_LIMIT_BYTES), _time_limit(RENDER_LIMIT_S):
+        yield
+
+
+@contextlib.contextmanager
+def _memory_limit(extra_bytes: int) -> Iterator[None]:
+    """Let the process take `extra_bytes` more, no further: a single call can ask for gigabytes.
+
+    The worker has one thread that allocates, so nothing else of it meets this limit.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    limit = _address_space_bytes() + extra_bytes
+    bounds = [b for b in (soft, hard, limit) if b != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_AS, (min(bounds), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+def _address_space_bytes() -> int:
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    except OSError:  # not Linux: without the number there can be no bound
+        return 1 << 62
+    return pages * resource.getpagesize()
 
 
 @contextlib.contextmanager
@@ -114,8 +150,19 @@ def _refuse(message: str) -> NoReturn:
     raise TemplateRefused(message)
 
 
-def _to_json(value: Any, indent: int | None = None) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=indent)
+def _words(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
+def _to_json(
+    value: Any,
+    ensure_ascii: bool = False,
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
+    """As the trainers' library has it; templates pass these by name."""
+    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
 
 
 def _strftime_now(form: str) -> str:

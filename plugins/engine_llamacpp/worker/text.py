@@ -36,9 +36,12 @@ class TextStream:
 
 
 def first_stop(text: str, stop: tuple[str, ...]) -> int | None:
-    """Where the earliest stop string begins in `text`."""
-    found = [at for at in (text.find(s) for s in stop) if at >= 0]
-    return min(found, default=None)
+    """Where the stop string begins that is complete first in `text`.
+
+    Not the one that begins first: how the text is cut into tokens must not change where it ends.
+    """
+    found = [(at + len(s), at) for s in stop if (at := text.find(s)) >= 0]
+    return min(found)[1] if found else None
 
 
 def longest_stop_prefix(text: str, stop: tuple[str, ...]) -> int:

@@ -1,0 +1,58 @@
+# `make` or `make help` lists the targets. Everything happens in .venv; nothing is installed outside of it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+MODEL := models/SmolLM2-135M-Instruct.Q4_1.gguf
+BASE_STAMP := $(VENV)/.installed-base
+DEV_STAMP := $(VENV)/.installed-dev
+
+.DEFAULT_GOAL := help
+.PHONY: help run install model test test-fast lint format types wheel-check docs clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+run: $(BASE_STAMP) $(MODEL) ## install, bring a small model, serve, ask one question (ONCE=1: then stop)
+	@$(BIN)/python scripts/quickstart.py $(MODEL) $(if $(ONCE),--once)
+
+install: $(BASE_STAMP) ## install the server into .venv
+
+model: $(MODEL) ## bring the small model, its SHA-256 checked
+
+test: $(DEV_STAMP) $(MODEL) ## run all tests
+	@$(BIN)/python -m pytest
+
+test-fast: $(DEV_STAMP) ## run the tests that need no model
+	@$(BIN)/python -m pytest -m "not model"
+
+lint: $(DEV_STAMP) ## check style
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/hadolint Dockerfile
+
+format: $(DEV_STAMP) ## put the code in form
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+types: $(DEV_STAMP) ## check types
+	@$(BIN)/mypy
+
+wheel-check: $(DEV_STAMP) ## build the wheel and check what is in it
+	@$(BIN)/python scripts/check_wheel.py
+
+docs: $(DEV_STAMP) ## write the generated pages anew
+	@HOSHIKAGE_PROJECT_DIR=$(or $(TMPDIR),/tmp) $(BIN)/hoshikage config --markdown > docs/settings.md
+
+clean: ## remove what these targets made, but no models and no data
+	rm -rf $(VENV) .hatch dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(BASE_STAMP): pyproject.toml hatch_build.py scripts/install.py
+	@$(PYTHON) scripts/install.py $(VENV) .
+	@touch $@
+
+$(DEV_STAMP): pyproject.toml hatch_build.py scripts/install.py
+	@$(PYTHON) scripts/install.py $(VENV) ".[dev]"
+	@touch $@ $(BASE_STAMP)
+
+$(MODEL): | $(BASE_STAMP)
+	@$(BIN)/python scripts/get_model.py $@

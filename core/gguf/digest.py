@@ -1,0 +1,122 @@
+"""SHA-256 of model files, computed once per version of a file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from typing import TYPE_CHECKING, Annotated, Final
+
+import msgspec
+import structlog
+from filelock import FileLock, Timeout
+from hoshikage.core.errors import ModelFileError
+from hoshikage.core.files import write_atomically
+from hoshikage.core.gguf.opening import open_model_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+log = structlog.get_logger(__name__)
+
+CHUNK_BYTES: Final = 8 << 20
+LOCK_LIMIT_S: Final = 10.0
+
+
+def sha256_of(file: Path, *, progress: Callable[[int], None] | None = None, chunk_bytes: int = CHUNK_BYTES) -> str:
+    """The file's SHA-256 as 64 hex digits; `progress` hears the bytes read so far after each chunk.
+
+    Raises:
+        ModelFileError: the file cannot be read, or it changed meanwhile.
+    """
+    digest = hashlib.sha256()
+    buffer = memoryview(bytearray(chunk_bytes))
+    done = 0
+    with open_model_file(file) as stream:
+        before = _version(os.fstat(stream.fileno()))
+        while size := stream.readinto(buffer):
+            digest.update(buffer[:size])
+            done += size
+            if progress is not None:
+                progress(done)
+        after = _version(os.fstat(stream.fileno()))
+    if before != after:
+        raise ModelFileError(f"{file} changed while it was read; try again when it is complete")
+    return digest.hexdigest()
+
+
+class CachedDigest(msgspec.Struct, frozen=True):
+    """A digest and the version of the file that it belongs to."""
+
+    size_bytes: int
+    mtime_ns: int
+    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+
+
+class DigestCache:
+    """Remembers digests in a JSON file by absolute path.
+
+    It is only a cache: where it is corrupt or cannot be written, it says so in the log and the digest is
+    computed again. Reads need no lock, because every change ends in an atomic rename.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: tuple[tuple[int, int, int] | None, Mapping[str, CachedDigest]] = (None, {})
+
+    def get(self, file: Path) -> str | None:
+        """The digest, if one is known for the file as it is now."""
+        cached = self._entries().get(str(file.absolute()))
+        if cached is None:
+            return None
+        try:
+            size_bytes, mtime_ns = _version(file.stat())
+        except OSError:
+            return None
+        return cached.sha256 if (cached.size_bytes, cached.mtime_ns) == (size_bytes, mtime_ns) else None
+
+    def put(self, file: Path, digest: str) -> None:
+        """Remember the digest of the file as it is now."""
+        try:
+            size_bytes, mtime_ns = _version(file.stat())
+            entry = CachedDigest(size_bytes=size_bytes, mtime_ns=mtime_ns, sha256=digest)
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(f"{self._path}.lock", timeout=LOCK_LIMIT_S):
+                self._write({**self._entries(), str(file.absolute()): entry})
+        except (OSError, Timeout) as error:
+            log.warning("digest_not_cached", cache=str(self._path), file=str(file), reason=str(error))
+
+    # --- inside ---
+
+    def _write(self, entries: Mapping[str, CachedDigest]) -> None:
+        # The standard library's JSON, because paths may hold bytes that are no UTF-8.
+        content = json.dumps(msgspec.to_builtins(entries), indent=2)
+        write_atomically(self._path, content.encode() + b"\n")
+
+    def _entries(self) -> Mapping[str, CachedDigest]:
+        """What the file holds, read again only when it has changed."""
+        try:
+            stat = self._path.stat()
+            version = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
+            known_version, entries = self._known
+            if version != known_version:
+                entries = self._parse(self._path.read_bytes())
+                self._known = (version, entries)
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            log.warning("digest_cache_unreadable", cache=str(self._path), reason=str(error))
+            return {}
+        return entries
+
+    def _parse(self, content: bytes) -> Mapping[str, CachedDigest]:
+        try:
+            return msgspec.convert(json.loads(content), dict[str, CachedDigest])
+        except (ValueError, RecursionError) as error:
+            log.warning("digest_cache_corrupt", cache=str(self._path), reason=str(error))
+            return {}
+
+
+def _version(stat: os.stat_result) -> tuple[int, int]:
+    return stat.st_size, stat.st_mtime_ns

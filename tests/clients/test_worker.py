@@ -1,0 +1,158 @@
+"""The real model over HTTP: a worker that is killed, and many callers at once."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import os
+import signal
+import statistics
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import httpx
+import openai
+import pytest
+
+from tests.conftest import register
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.server import ServerProcess
+
+pytestmark = pytest.mark.model
+
+STREAMS = 8
+TOKENS = 96
+ROUNDS = 3
+TOLD_LIMIT_S = 2.0
+HEALTH_LIMIT_S = 0.1
+SHARE_OF_SEQUENTIAL = 0.75
+
+
+def client_of(server: ServerProcess) -> openai.OpenAI:
+    return openai.OpenAI(base_url=f"{server.url}/v1", api_key="dummy", max_retries=0, timeout=120)
+
+
+class HealthWatch:
+    """Asks `/health` again and again, and remembers each answer and how long it took."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self.statuses: list[int] = []
+        self.seconds: list[float] = []
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        with httpx.Client() as client:
+            while not self._stop.wait(0.05):
+                began = time.perf_counter()
+                self.statuses.append(client.get(f"{self._url}/health").status_code)
+                self.seconds.append(time.perf_counter() - began)
+
+
+@pytest.fixture
+def own_server(start_server: Callable[..., ServerProcess], tmp_path: Path, smollm2_path: Path) -> ServerProcess:
+    """A server with SmolLM2 that the test may harm."""
+    folder = tmp_path / "own"
+    folder.mkdir()
+    register(folder, "smollm2", smollm2_path)
+    return start_server(folder)
+
+
+def test_a_killed_worker_is_told_within_two_seconds_and_replaced(own_server: ServerProcess):
+    """After `kill -9` of the worker the stream ends with an error, `/health` never fails, the next request works."""
+    client = client_of(own_server)
+    ask = {"model": "smollm2", "messages": [{"role": "user", "content": "Tell me a very long story."}]}
+    with HealthWatch(own_server.url) as health:
+        stream = client.chat.completions.create(**ask, stream=True, max_tokens=2000)
+        chunks = iter(stream)
+        for _ in range(3):
+            next(chunks)
+        pid = httpx.get(f"{own_server.url}/v1/status").json()["loaded"][0]["pid"]
+        os.kill(pid, signal.SIGKILL)
+        killed_at = time.monotonic()
+        with pytest.raises(openai.APIError) as caught:
+            for _ in chunks:
+                pass
+        told_after_s = time.monotonic() - killed_at
+        answer = client.chat.completions.create(**ask, max_tokens=3)
+
+    assert "SIGKILL" in caught.value.message
+    assert told_after_s < TOLD_LIMIT_S
+    assert answer.choices[0].message.content
+    assert set(health.statuses) == {200}
+
+
+def test_eight_streams_run_side_by_side(own_server: ServerProcess):
+    """All of eight get their first token before any ends, faster than in a row, and `/health` stays quick."""
+    url = f"{own_server.url}/v1/chat/completions"
+    stream_answer(url, 0)
+    rounds = []
+    for _ in range(ROUNDS):
+        rounds.append(side_by_side(url, own_server.url))
+        if rounds[-1].ratio <= SHARE_OF_SEQUENTIAL and rounds[-1].health_p95_s < HEALTH_LIMIT_S:
+            break
+
+    assert all(r.overlapped for r in rounds)
+    assert min(r.ratio for r in rounds) <= SHARE_OF_SEQUENTIAL, rounds
+    assert min(r.health_p95_s for r in rounds) < HEALTH_LIMIT_S, rounds
+
+
+@dataclass(frozen=True)
+class Round:
+    """One comparison. A round disturbed by other programs is no figure, so a test may take a second one."""
+
+    together_s: float
+    in_a_row_s: float
+    health_p95_s: float
+    overlapped: bool
+
+    @property
+    def ratio(self) -> float:
+        return self.together_s / self.in_a_row_s
+
+
+def side_by_side(url: str, base: str) -> Round:
+    """Ask eight questions one after another, then all at once."""
+    began = time.monotonic()
+    for number in range(STREAMS):
+        stream_answer(url, number)
+    in_a_row_s = time.monotonic() - began
+    with HealthWatch(base) as health, concurrent.futures.ThreadPoolExecutor(STREAMS) as pool:
+        began = time.monotonic()
+        spans = list(pool.map(lambda n: stream_answer(url, n), range(STREAMS)))
+        together_s = time.monotonic() - began
+    overlapped = max(first for first, _ in spans) < min(last for _, last in spans)
+    return Round(together_s, in_a_row_s, statistics.quantiles(health.seconds, n=20)[-1], overlapped)
+
+
+def stream_answer(url: str, number: int) -> tuple[float, float]:
+    """Stream one answer of full length; when its first piece of text came, and when its last."""
+    body = {
+        "model": "smollm2",
+        "messages": [
+            {"role": "system", "content": "You are brief."},
+            {"role": "user", "content": f"Tell me about {number} stars."},
+        ],
+        "max_tokens": TOKENS,
+        "stream": True,
+        "logit_bias": {"2": -100},  # <|im_end|>: no answer ends early
+    }
+    times = []
+    with httpx.stream("POST", url, json=body, timeout=120) as response:
+        times.extend(time.monotonic() for line in response.iter_lines() if '"content":' in line)
+    assert len(times) > TOKENS / 2
+    return times[1], times[-1]  # the first event carries the role alone

@@ -1,0 +1,79 @@
+"""A catalogue of models without files, and the parts that stand on it."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import structlog
+from hoshikage.config.project import Project
+from hoshikage.core.catalog import Catalog
+from hoshikage.core.gguf import DigestCache
+from hoshikage.core.registry import Registry, RegistryFiles
+from hoshikage.core.residence import Residence
+from hoshikage.core.settings import ResidencySettings
+
+from tests.fakes import FakeEngine, FakeSource
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+LIBRARIES = ("httpx", "httpcore", "asyncio", "hypercorn.access", "hypercorn.error")
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    """An empty registry."""
+    files = RegistryFiles(tmp_path / "map.json", tmp_path / "tags_cache.json", tmp_path / "tags_ollama.json")
+    return Registry(files, Project(tmp_path))
+
+
+@pytest.fixture
+def engine() -> FakeEngine:
+    """The engine of every model here."""
+    return FakeEngine()
+
+
+@pytest.fixture
+def source() -> FakeSource:
+    """The source of the models `a`, `b` and `c`."""
+    return FakeSource(["a", "b", "c"])
+
+
+@pytest.fixture
+def catalog(tmp_path: Path, registry: Registry, engine: FakeEngine, source: FakeSource) -> Catalog:
+    """The catalogue over registry, source and engine."""
+    digests = DigestCache(tmp_path / "digests.json")
+    return Catalog(registry=registry, sources=[source], engines=[engine], digests=digests)
+
+
+@pytest.fixture
+async def residence_with(catalog: Catalog) -> AsyncIterator[Callable[..., Residence]]:
+    """Builds residences; all are stopped at the end of the test."""
+    built: list[Residence] = []
+
+    def build(**settings: float) -> Residence:
+        built.append(Residence(ResidencySettings(**settings), catalog))
+        return built[-1]
+
+    yield build
+    for residence in built:
+        await residence.stop()
+
+
+@pytest.fixture
+def logged(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[], str]]:
+    """Gives what was written to stderr since; puts logging back after the test as it was before."""
+    loggers = [logging.getLogger(), *map(logging.getLogger, LIBRARIES)]
+    levels = [logger.level for logger in loggers]
+    handlers = loggers[0].handlers[:]
+    yield lambda: capsys.readouterr().err
+    for handler in set(loggers[0].handlers) - set(handlers):
+        handler.close()
+    loggers[0].handlers[:] = handlers
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()

@@ -1,0 +1,355 @@
+"""The kernel over a real folder: what it builds, and what it sees of changes from outside."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+from hoshikage.core import kernel as kernel_module
+from hoshikage.core.errors import ModelLoadFailed, ModelNotFound, PluginError, RegistryError
+from hoshikage.core.kernel import Kernel, assemble, sync_tags
+from hoshikage.core.registry import ModelEntry, Registry
+from structlog.testing import capture_logs
+
+from hoshikage import Caller, ChatRequest, Chunk, ConfigError, Done, Message
+from tests.fakes import until
+
+CALLER = Caller()
+ECHO = ModelEntry(path="", model="", engine="echo", stop=())
+SHORT_S = 0.01
+
+ENGINE_FILE = """
+from hoshikage import hookimpl
+from tests.fakes import FakeEngine
+
+ENGINE = FakeEngine("filed")
+
+@hookimpl
+def hoshikage_provide_engines():
+    return [ENGINE]
+"""
+
+
+@pytest.fixture
+def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The variables of a project whose data are in `data`; the user's own files are elsewhere."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    return {"HOSHIKAGE_PROJECT_DIR": str(tmp_path), "HOSHIKAGE_DATA_DIR": "data"}
+
+
+@pytest.fixture
+async def kernel_of(environ, monkeypatch):
+    """Builds kernels, which look at the registry all the time; all are stopped at the end of the test."""
+    monkeypatch.setattr(kernel_module, "RECONCILE_INTERVAL_S", SHORT_S)
+    kernels: list[Kernel] = []
+
+    def build(**variables: str) -> Kernel:
+        kernels.append(Kernel(assemble({**environ, **variables})))
+        return kernels[-1]
+
+    yield build
+    for kernel in kernels:
+        await kernel.stop()
+
+
+def registry_of(environ: dict[str, str]) -> Registry:
+    """The registry as another process would open it."""
+    return assemble(environ).registry
+
+
+async def answer(kernel: Kernel, model: str = "echo", text: str = "one two") -> list:
+    request = ChatRequest("r1", model, messages=(Message("user", text),))
+    async with aclosing(kernel.chat(request, CALLER)) as events:
+        return [event async for event in events]
+
+
+def loaded(kernel: Kernel) -> list[tuple[str, str]]:
+    return [(view.record.name, view.state) for view in kernel.status().loaded]
+
+
+# --- assembling ---
+
+
+def test_assembly_of_an_empty_folder(environ, tmp_path):
+    """Over an empty folder there is the model of the echo engine, and nothing is written."""
+    assembly = assemble(environ)
+
+    assert (["echo"], ["echo", "llamacpp"]) == (
+        [r.name for r in assembly.catalog.models()],
+        sorted(e.name for e in assembly.manager.engines(assembly.settings)),
+    )
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_files_lie_in_the_data_directory(environ, tmp_path):
+    """The registry's files are in the data directory under their old names."""
+    files = assemble(environ).registry.files
+
+    data = tmp_path / "data"
+    expected = (data / "model_map.json", data / "tags_cache.json", data / "tags_ollama.json")
+    assert expected == (files.model_map, files.tags_cache, files.tags_ollama)
+
+
+def test_files_may_lie_elsewhere(environ, tmp_path):
+    """Old variables put the registry's files where they always were."""
+    files = assemble({**environ, "MODEL_MAP_FILE": "./src/models/model_map.json"}).registry.files
+
+    assert tmp_path / "src/models/model_map.json" == files.model_map
+
+
+@pytest.mark.parametrize(("variables", "folder"), [({}, "data/plugins"), ({"HOSHIKAGE_PLUGINS__FOLDER": "x"}, "x")])
+def test_folder_of_plugins(environ, tmp_path, variables: dict[str, str], folder: str):
+    """Single-file plug-ins come from `plugins` in the data directory, or from the folder that is set."""
+    (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / folder / "extra_one.py").write_text(ENGINE_FILE)
+
+    assert "extra_one" in [row.name for row in assemble({**environ, **variables}).manager.rows()]
+
+
+@pytest.mark.parametrize(
+    ("safe_mode", "variables", "state"),
+    [
+        (False, {}, "active"),
+        (True, {}, "disabled"),
+        (False, {"HOSHIKAGE_PLUGINS__DISABLED": '["extra_two"]'}, "disabled"),
+        (False, {"HOSHIKAGE_PLUGINS__ENABLED": '["other"]'}, "disabled"),
+    ],
+)
+def test_settings_and_safe_mode_choose_plugins(environ, tmp_path, safe_mode: bool, variables, state: str):
+    """Settings and safe mode decide whether a file of the folder runs."""
+    (tmp_path / "data/plugins").mkdir(parents=True)
+    (tmp_path / "data/plugins/extra_two.py").write_text(ENGINE_FILE)
+
+    manager = assemble({**environ, **variables}, safe_mode=safe_mode).manager
+
+    assert state == next(row.state for row in manager.rows() if row.name == "extra_two")
+
+
+def test_section_of_a_disabled_plugin_only_warns(environ):
+    """Settings of a plug-in that is disabled have no effect, and a warning says so."""
+    variables = {"HOSHIKAGE_PLUGINS__DISABLED": '["engine_echo"]', "HOSHIKAGE_ECHO__FAIL_AFTER": "1"}
+
+    (warning,) = assemble({**environ, **variables}).settings.warnings
+
+    assert warning.startswith("echo.fail_after from HOSHIKAGE_ECHO__FAIL_AFTER (environment) has no effect")
+
+
+def test_bad_setting_of_a_plugin_is_an_error(environ):
+    """A plug-in's settings are checked like the kernel's."""
+    with pytest.raises(ConfigError, match=r"echo\.context_length = 1 "):
+        assemble({**environ, "HOSHIKAGE_ECHO__CONTEXT_LENGTH": "1"})
+
+
+def test_two_engines_of_one_name_are_an_error(environ, tmp_path):
+    """A file that offers an engine under a taken name stops the start."""
+    (tmp_path / "data/plugins").mkdir(parents=True)
+    (tmp_path / "data/plugins/extra_three.py").write_text(ENGINE_FILE.replace("filed", "echo"))
+
+    with pytest.raises(PluginError, match="engine_echo and extra_three both provide 'echo'"):
+        assemble(environ)
+
+
+# --- running ---
+
+
+async def test_status_of_an_idle_kernel(kernel_of):
+    """A kernel that has done nothing yet runs nothing, and knows its versions."""
+    status = kernel_of().status()
+
+    assert (0, 0, ()) == (status.running, status.waiting, status.loaded)
+    assert {"python", "hoshikage", "quart"} <= set(status.versions)
+
+
+async def test_answer_through_the_kernel(kernel_of):
+    """A request is answered by the model that it names, and leaves a receipt."""
+    kernel = kernel_of()
+    events = await answer(kernel, "ECHO:latest")
+
+    assert ("one two", Done) == ("".join(e.text for e in events if isinstance(e, Chunk)), type(events[-1]))
+    assert [("r1", "echo", "done")] == [(r.request_id, r.model, r.outcome) for r in kernel.receipts()]
+
+
+async def test_status_while_it_answers(kernel_of):
+    """While an answer is made, it counts as running and its model as loaded."""
+    kernel = kernel_of()
+    request = ChatRequest("r1", "echo", messages=(Message("user", "one two"),))
+    async with aclosing(kernel.chat(request, CALLER)) as events:
+        await anext(events)
+        status = kernel.status()
+
+    assert (1, [("echo", "ready", 1)]) == (
+        status.running,
+        [(view.record.name, view.state, view.running) for view in status.loaded],
+    )
+
+
+async def test_unknown_model_is_not_found(kernel_of):
+    """A request for an unknown model is an error at once."""
+    with pytest.raises(ModelNotFound):
+        kernel_of().chat(ChatRequest("r1", "unknown"), CALLER)
+
+
+async def test_defaults_reach_the_engine(kernel_of):
+    """The built-in filter completes requests with what the settings say."""
+    kernel = kernel_of(MAX_TOKENS_NON_STREAMING="1")
+
+    *_, done = await answer(kernel, text="one two three")
+
+    assert ("length", 1) == (done.finish_reason, done.usage.completion_tokens)
+
+
+async def test_model_is_loaded_and_unloaded_by_name(kernel_of):
+    """A model can be loaded and unloaded without asking it anything."""
+    kernel = kernel_of()
+    await kernel.load("Echo", keep_alive_s=None, caller=CALLER)
+    after_load = loaded(kernel)
+    await kernel.unload("ECHO")
+    await until(lambda: not loaded(kernel))
+
+    assert [("echo", "ready")] == after_load
+
+
+async def test_engine_of_a_plugin_file_answers(kernel_of, environ, tmp_path):
+    """A registered model that names the engine of a file in the plug-in folder is answered by it."""
+    (tmp_path / "data/plugins").mkdir(parents=True)
+    (tmp_path / "data/plugins/extra_four.py").write_text(ENGINE_FILE)
+    registry_of(environ).add("mine", ModelEntry(path="", model="", engine="filed"))
+
+    events = await answer(kernel_of(), "mine")
+
+    assert "one two" == "".join(e.text for e in events if isinstance(e, Chunk))
+
+
+async def test_model_without_its_engine_is_an_error(kernel_of, environ):
+    """A model whose engine is not there is an error when it is asked, and has empty facts in lists."""
+    registry_of(environ).add("mine", ModelEntry(path="", model="", engine="missing"))
+    kernel = kernel_of()
+
+    with pytest.raises(ModelLoadFailed, match="needs the engine 'missing'"):
+        await answer(kernel, "mine")
+
+    assert "" == (await kernel.facts(kernel.model("mine"))).architecture
+
+
+async def test_corrupt_model_map_stops_the_start(kernel_of, tmp_path):
+    """A corrupt model map is an error at the start, not an empty list of models."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/model_map.json").write_text("{")
+    kernel = kernel_of()
+
+    with pytest.raises(RegistryError, match="is corrupt"):
+        await kernel.start()
+
+    assert "{" == (tmp_path / "data/model_map.json").read_text()
+
+
+async def test_added_model_is_seen_at_once(kernel_of, environ):
+    """A model that another process adds is there at the next look."""
+    kernel = kernel_of()
+    await kernel.start()
+    registry_of(environ).add("new", ECHO)
+
+    assert "new" == kernel.model("new").name
+
+
+async def test_removed_model_is_unloaded(kernel_of, environ):
+    """A loaded model that another process removes is unloaded; others stay."""
+    other = registry_of(environ)
+    other.add("gone", ECHO)
+    kernel = kernel_of(HOSHIKAGE_RESIDENCY__MAX_LOADED="2")
+    await kernel.start()
+    for name in ("echo", "gone"):
+        await kernel.load(name, keep_alive_s=None, caller=CALLER)
+    before = loaded(kernel)
+    other.remove("gone")
+    await until(lambda: len(loaded(kernel)) < 2)
+
+    assert ([("echo", "ready"), ("gone", "ready")], [("echo", "ready")]) == (before, loaded(kernel))
+
+
+async def test_removed_model_finishes_its_answer(kernel_of, environ):
+    """A model that is removed while it answers ends its answer first."""
+    other = registry_of(environ)
+    other.add("gone", ECHO)
+    kernel = kernel_of()
+    await kernel.start()
+    request = ChatRequest("r1", "gone", messages=(Message("user", "one two"),))
+    async with aclosing(kernel.chat(request, CALLER)) as events:
+        await anext(events)
+        other.remove("gone")
+        await until(lambda: kernel._residence._retired)
+        rest = [event async for event in events]
+    await until(lambda: not loaded(kernel))
+
+    assert Done is type(rest[-1])
+
+
+async def test_model_map_that_breaks_unloads_nothing(kernel_of, environ, tmp_path):
+    """A model map that becomes corrupt meanwhile leaves loaded models alone."""
+    registry_of(environ).add("kept", ECHO)
+    kernel = kernel_of()
+    await kernel.start()
+    await kernel.load("kept", keep_alive_s=None, caller=CALLER)
+    with capture_logs() as logs:
+        (tmp_path / "data/model_map.json").write_text("{")
+        await until(lambda: len([line for line in logs if line["event"] == "registry_unreadable"]) >= 2)
+
+    assert [("kept", "ready")] == loaded(kernel)
+
+
+async def test_start_brings_the_tags_in_step(kernel_of, environ, tmp_path):
+    """After the start the companion files list the registered models."""
+    registry_of(environ).add("mine", ECHO)
+    kernel = kernel_of()
+    await kernel.start()
+    await until((tmp_path / "data/tags_ollama.json").is_file)
+
+    tags = [json.loads((tmp_path / f"data/tags_{name}.json").read_text()) for name in ("cache", "ollama")]
+    assert (["mine"], ["mine:latest"]) == (
+        [row["id"] for row in tags[0]["data"]],
+        [row["model"] for row in tags[1]["models"]],
+    )
+
+
+async def test_start_completes_digests(kernel_of, environ, tmp_path):
+    """After the start each registered file's digest is computed once."""
+    (tmp_path / "x.gguf").write_bytes(b"weights")
+    registry_of(environ).add("mine", ModelEntry(path=str(tmp_path), model="x.gguf", engine="echo"))
+    kernel = kernel_of()
+    await kernel.start()
+    await until((tmp_path / "data/tags_ollama.json").is_file)
+
+    assert hashlib.sha256(b"weights").hexdigest() == kernel.model("mine").digest
+
+
+async def test_missing_file_does_not_stop_the_start(kernel_of, environ, tmp_path):
+    """A registered file that is gone does not keep the others from being listed."""
+    registry_of(environ).add("gone", ModelEntry(path="/nowhere", model="x.gguf"))
+    registry_of(environ).add("mine", ECHO)
+    await kernel_of().start()
+    await until((tmp_path / "data/tags_ollama.json").is_file)
+
+    names = [row["name"] for row in json.loads((tmp_path / "data/tags_ollama.json").read_text())["models"]]
+    assert ["gone", "mine"] == names
+
+
+async def test_tags_that_cannot_be_written_are_a_warning(environ, tmp_path):
+    """Where the companion files cannot be written, the log says so and nothing else happens."""
+    (tmp_path / "data").write_text("a file, no folder")
+    with capture_logs() as logs:
+        await sync_tags(assemble({**environ, "MODEL_MAP_FILE": "map.json"}))
+
+    assert ["tags_not_written"] == [line["event"] for line in logs]
+
+
+async def test_stop_unloads_everything(kernel_of):
+    """A kernel that is stopped has no model loaded."""
+    kernel = kernel_of()
+    await kernel.start()
+    await answer(kernel)
+    await kernel.stop()
+
+    assert [] == loaded(kernel)

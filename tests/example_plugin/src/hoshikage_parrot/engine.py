@@ -1,0 +1,68 @@
+"""An engine and the one model that it offers."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from hoshikage import Chunk, Done, ModelFacts, ModelRecord, Started, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+    from hoshikage import ChatRequest, StreamEvent
+    from hoshikage_parrot.settings import ParrotSettings
+
+
+class ParrotModels:
+    """Offers the model `parrot`."""
+
+    name = "parrot"
+
+    def models(self) -> Sequence[ModelRecord]:
+        return [ModelRecord("parrot", engine="parrot", digest="0" * 64)]
+
+
+class ParrotEngine:
+    """Loads nothing."""
+
+    name = "parrot"
+
+    def __init__(self, settings: ParrotSettings) -> None:
+        self._settings = settings
+
+    def supports(self, record: ModelRecord) -> bool:
+        return record.engine == self.name
+
+    async def facts(self, record: ModelRecord) -> ModelFacts:
+        return ModelFacts(architecture="parrot", name=record.name)
+
+    async def load(self, record: ModelRecord) -> Parrot:
+        return Parrot(self._settings.ending)
+
+
+class Parrot:
+    """The loaded model."""
+
+    context_length = 1000
+    size_bytes = 0
+    pid = None
+
+    def __init__(self, ending: str) -> None:
+        self._ending = ending
+        self._closed = asyncio.Event()
+
+    async def generate(self, request: ChatRequest) -> AsyncGenerator[StreamEvent, None]:
+        words = (request.messages[-1].content.upper() + self._ending).split()
+        yield Started(len(words))
+        for number, word in enumerate(words):
+            yield Chunk(word if number == 0 else f" {word}")
+            await asyncio.sleep(0)
+        yield Done("stop", Usage(len(words), len(words)))
+
+    async def wait_closed(self) -> str:
+        await self._closed.wait()
+        return "the parrot flew away"
+
+    async def close(self) -> None:
+        self._closed.set()

@@ -1,0 +1,285 @@
+"""The life of a worker process: cancelled callers, a sudden death, an orderly end, a failed load."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import gguf
+import numpy as np
+import psutil
+import pytest
+from hoshikage.core.errors import ModelLoadFailed, WorkerDied
+from hoshikage.plugins.engine_llamacpp import frames
+from hoshikage.plugins.engine_llamacpp.engine import LlamaCppEngine
+from hoshikage.plugins.engine_llamacpp.settings import LlamaCppSettings
+
+from hoshikage import Chunk, ModelRecord, Started
+from tests.plugins.engine_llamacpp.answers import ask, raw
+from tests.plugins.engine_llamacpp.conftest import SMALL_N_CTX
+
+pytestmark = [pytest.mark.model, pytest.mark.asyncio(loop_scope="module")]
+
+NOTICE_LIMIT_S = 2.0  # callers hear of a dead worker within this
+GONE_LIMIT_S = 15.0
+POLL_S = 0.02
+ENGINE = LlamaCppEngine(LlamaCppSettings(n_ctx=512))
+STORY = "Once upon a time"
+ENDLESS = raw(STORY, max_tokens=-1)
+
+PARENT = """
+import asyncio, pathlib, sys
+from hoshikage import ModelRecord
+from hoshikage.plugins.engine_llamacpp.engine import LlamaCppEngine
+from hoshikage.plugins.engine_llamacpp.settings import LlamaCppSettings
+
+async def main():
+    model = await LlamaCppEngine(LlamaCppSettings(n_ctx=256)).load(ModelRecord("m", pathlib.Path(sys.argv[1])))
+    print("pid", model.pid, flush=True)
+    await model.wait_closed()
+
+asyncio.run(main())
+"""
+
+
+# --- cancelled callers ---
+
+
+@pytest.fixture
+def taken(small_model, monkeypatch) -> list[frames.FromWorker]:
+    """Every frame that the small model's worker sends from now on."""
+    seen: list[frames.FromWorker] = []
+    dispatch = small_model._dispatch
+
+    def note(frame: frames.FromWorker) -> None:
+        seen.append(frame)
+        dispatch(frame)
+
+    monkeypatch.setattr(small_model, "_dispatch", note)
+    return seen
+
+
+async def test_a_caller_that_leaves_while_tokens_are_made_frees_its_cells(small_model, taken):
+    """After the leaving, a prompt that needs nearly the whole context is answered, and nothing else is computed."""
+    async with contextlib.aclosing(small_model.generate(ENDLESS)) as events:
+        async for event in events:
+            if isinstance(event, Chunk):
+                break
+    answer = await ask(small_model, raw(" a" * (SMALL_N_CTX - 4), max_tokens=3))
+
+    assert 3 == answer.done.usage.completion_tokens
+    assert 1 == len(sequences_after_the_last_begin(taken))
+
+
+async def test_a_caller_that_leaves_during_a_long_prefill_frees_its_cells(small_model, taken):
+    """A prompt whose caller is gone is not computed to its end."""
+    async with contextlib.aclosing(small_model.generate(raw(" b" * (SMALL_N_CTX - 20), max_tokens=-1))) as events:
+        async for event in events:
+            if isinstance(event, Started):
+                break
+    answer = await ask(small_model, raw(" a" * (SMALL_N_CTX - 4), max_tokens=3))
+
+    assert 3 == answer.done.usage.completion_tokens
+    assert 1 == len(sequences_after_the_last_begin(taken))
+
+
+async def test_a_caller_that_leaves_the_queue_is_forgotten(small_model, taken):
+    """Callers that wait for a slot can leave too."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(ask(small_model, ENDLESS)) for _ in range(9)]
+        await until(lambda: 9 == sum(isinstance(frame, frames.Begun) for frame in taken))
+        for task in tasks:
+            task.cancel()
+    answer = await ask(small_model, raw(" a" * (SMALL_N_CTX - 4), max_tokens=3))
+
+    assert 3 == answer.done.usage.completion_tokens
+    assert 1 == len(sequences_after_the_last_begin(taken))
+
+
+async def test_others_go_on_when_one_leaves(small_model):
+    """A cancelled neighbour does not touch an answer."""
+    alone = await ask(small_model, raw(STORY))
+    neighbour = asyncio.create_task(ask(small_model, ENDLESS))
+    beside = asyncio.create_task(ask(small_model, raw(STORY)))
+    await asyncio.sleep(0)
+    neighbour.cancel()
+
+    assert alone.text == (await beside).text
+
+
+def sequences_after_the_last_begin(taken: list[frames.FromWorker]) -> set[int]:
+    """The sequences that got tokens since the last one began; a cancelled one must not be among them.
+
+    The order is certain: the cancellation went to the worker before the last request did.
+    """
+    last = max(i for i, frame in enumerate(taken) if isinstance(frame, frames.Begun))
+    return {delta.id for frame in taken[last:] if isinstance(frame, frames.Step) for delta in frame.deltas}
+
+
+# --- sudden death ---
+
+
+async def test_callers_hear_of_a_killed_worker(record):
+    """Within two seconds every stream ends with an error that can be retried, and so does the waiting for the end."""
+    model = await ENGINE.load(record)
+    streams = [model.generate(ENDLESS) for _ in range(2)]
+    for stream in streams:
+        assert isinstance(await anext(stream), Started)
+    waiting = asyncio.create_task(model.wait_closed())
+    assert model.pid is not None
+    os.kill(model.pid, signal.SIGKILL)
+
+    async with asyncio.timeout(NOTICE_LIMIT_S):
+        for stream in streams:
+            with pytest.raises(WorkerDied, match="'smollm2' ended by signal SIGKILL"):
+                await drain(stream)
+        assert "SIGKILL" in await waiting
+    with pytest.raises(WorkerDied, match="SIGKILL"):
+        await ask(model, raw(STORY))
+    await model.close()
+
+
+async def test_an_idle_worker_that_dies_is_noticed(record):
+    """The end is known before the next request comes, which then gets the reason."""
+    model = await ENGINE.load(record)
+    assert model.pid is not None
+    os.kill(model.pid, signal.SIGSEGV)
+
+    async with asyncio.timeout(NOTICE_LIMIT_S):
+        assert "SIGSEGV" in await model.wait_closed()
+    await model.close()
+
+
+async def test_a_request_right_after_the_death_does_not_hang(record):
+    """Also a request that comes before the death is noticed ends with an error."""
+    model = await ENGINE.load(record)
+    assert model.pid is not None
+    os.kill(model.pid, signal.SIGKILL)
+
+    async with asyncio.timeout(NOTICE_LIMIT_S):
+        with pytest.raises(WorkerDied):
+            await ask(model, raw(STORY))
+    await model.close()
+
+
+# --- orderly end ---
+
+
+async def test_close_leaves_no_process(record):
+    """After the close the process is gone, its end is announced, and a second close does nothing."""
+    model = await ENGINE.load(record)
+    assert model.pid is not None
+    assert psutil.pid_exists(model.pid)
+    await model.close()
+    await model.close()
+
+    assert not psutil.pid_exists(model.pid)
+    assert "the model was unloaded" == await model.wait_closed()
+
+
+async def test_close_ends_streams_with_an_error(record):
+    """A caller whose model is unloaded hears of it, and the process is gone all the same."""
+    model = await ENGINE.load(record)
+    stream = model.generate(ENDLESS)
+    await anext(stream)
+    reading = asyncio.create_task(drain(stream))
+    await model.close()
+
+    with pytest.raises(WorkerDied, match="the model was unloaded"):
+        await reading
+    assert not psutil.pid_exists(model.pid)
+
+
+async def test_close_ends_a_worker_that_hangs(record):
+    """A stopped process answers no polite request; the signals that follow end it."""
+    model = await ENGINE.load(record)
+    assert model.pid is not None
+    os.kill(model.pid, signal.SIGSTOP)
+    await model.close()
+
+    assert not psutil.pid_exists(model.pid)
+
+
+async def test_the_worker_ends_when_its_server_is_killed(smollm2_path):
+    """A server that dies without a word leaves no process with gigabytes behind."""
+    command = [sys.executable, "-c", PARENT, str(smollm2_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        pid = next(int(line.split()[1]) for line in parent.stdout if line.startswith("pid "))
+        assert is_running(pid)
+        parent.kill()
+
+    await until(lambda: not is_running(pid))
+
+
+# --- failed loads ---
+
+
+async def test_an_unknown_architecture_is_named_in_the_words_of_llama_cpp(tmp_path):
+    """A model that is newer than the library says so, and leaves no process."""
+    file = tmp_path / "m.gguf"
+    writer = gguf.GGUFWriter(file, "imagined")
+    writer.add_tensor("w", np.zeros(32, dtype=np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    before = worker_pids()
+
+    with pytest.raises(ModelLoadFailed, match=r"'m' cannot be loaded: .*unknown model architecture: 'imagined'"):
+        await ENGINE.load(ModelRecord("m", file))
+    assert before == worker_pids()
+
+
+async def test_a_context_that_cannot_be_made_is_a_failed_load(record):
+    """Settings that llama.cpp does not allow together come back in its own words."""
+    options = {"cache_type_v": "q8_0", "flash_attention": "off"}
+    before = worker_pids()
+
+    with pytest.raises(ModelLoadFailed, match=r"no context of .* quantized V cache requires flash_attn"):
+        await ENGINE.load(ModelRecord("m", record.file, options=options))
+    assert before == worker_pids()
+
+
+async def test_a_cancelled_load_leaves_no_process(record):
+    """Who gives up waiting for a load does not leave it running."""
+    before = worker_pids()
+    loading = asyncio.create_task(ENGINE.load(record))
+    await until(lambda: worker_pids() > before)
+    loading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await loading
+
+    assert before == worker_pids()
+
+
+async def drain(stream) -> None:
+    """Read a stream to its end."""
+    async for _ in stream:
+        pass
+
+
+async def until(condition) -> None:
+    """Wait for a condition."""
+    end = time.monotonic() + GONE_LIMIT_S
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        await asyncio.sleep(POLL_S)
+
+
+def worker_pids() -> set[int]:
+    """The processes that this one has started."""
+    return {child.pid for child in psutil.Process().children()}
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process runs; one that only nobody has collected yet does not."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
