@@ -121,9 +121,7 @@ class ModelSlot:
         self._waiters: list[asyncio.Future[LoadedModel]] = []
         self._wake = asyncio.Event()
         # An empty context: the owner outlives the request that made the slot, and must not log under its id.
-        self._owner = asyncio.create_task(
-            self._own(), name=f"slot of {record.name}", context=contextvars.Context()
-        )
+        self._owner = asyncio.create_task(self._own(), name=f"slot of {record.name}", context=contextvars.Context())
 
     # --- what others may do ---
 

@@ -25,7 +25,7 @@ from hoshikage.plugins.engine_llamacpp import frames
 from hoshikage import Chunk, Done, HoshikageError, Started, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Mapping
 
     from hoshikage import ChatRequest, StreamEvent
 
@@ -33,6 +33,7 @@ log = structlog.get_logger(__name__)
 
 STOP_LIMIT_S = 3.0
 STDERR_LINES = 20
+SPIN_COUNT = "2000"
 
 
 class LlamaCppModel:
@@ -63,6 +64,7 @@ class LlamaCppModel:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", module, str(theirs.fileno()), str(os.getpid())),
                 pass_fds=(theirs.fileno(),),
+                env=worker_environment(os.environ),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.PIPE,
@@ -205,6 +207,18 @@ class LlamaCppModel:
 
     def _log(self, frame: frames.Log) -> None:
         (log.warning if frame.level == "error" else log.debug)("llama_cpp", model=self._name, text=frame.text)
+
+
+def worker_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """The server's environment, with OpenMP's threads told to sleep sooner at a barrier.
+
+    By default they spin for about a millisecond. Alone on the machine that costs nothing, but as soon as another
+    program runs on the same cores, they spin while the thread they wait for has no core to run on. Measured on two
+    cores with a second worker beside: 8 tokens per second by default, 43 with this; alone there is no difference.
+    What the user has set in the environment wins.
+    """
+    chosen = {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & environ.keys()
+    return dict(environ) if chosen else {**environ, "GOMP_SPINCOUNT": SPIN_COUNT}
 
 
 class Channel:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import pytest
 from hoshikage.core.admission import Admission
 from hoshikage.core.errors import AdmissionTimeout, ModelLoadFailed, QueueFull
-from hoshikage.core.settings import AdmissionSettings
+from hoshikage.core.residence import Residence
+from hoshikage.core.settings import AdmissionSettings, ResidencySettings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hoshikage import ModelRecord
-from tests.fakes import until
+from tests.fakes import FakeEngine, until
 
 A, B, C = (ModelRecord(name, engine="fake") for name in "abc")
 SHORT_S = 0.02
 LONG_S = 60.0
+LIMIT_S = 5.0
 
 
 @pytest.fixture
@@ -106,7 +109,7 @@ async def test_full_queue_refuses_with_a_time(admission_with):
     admission = admission_with(max_running=1, max_queued=2)
     await queue(admission, A, A, A)
 
-    with pytest.raises(QueueFull, match="2 requests are waiting already, which is admission.max_queued") as error:
+    with pytest.raises(QueueFull, match=r"2 requests are waiting already, which is admission\.max_queued") as error:
         await admission.enter(A)
 
     # Three turns of the typical five seconds are ahead of whoever comes next.
@@ -256,61 +259,81 @@ async def test_lease_is_released_with_its_keep_alive(admission_with, engine):
     assert 0 == leases_of(admission)
 
 
-steps = st.lists(
-    st.tuples(st.sampled_from(["come", "leave", "cancel", "turn", "load", "die"]), st.integers(0, 9)), max_size=40
+@dataclass
+class Play:
+    """Requests, loads and deaths in any order, over parts of its own."""
+
+    max_running: int
+    max_loaded: int
+    max_queued: int
+    engine: FakeEngine = field(default_factory=FakeEngine)
+    guests: list[Guest] = field(default_factory=list)
+    loads: list[asyncio.Task] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        catalog = SimpleNamespace(engine=lambda record: self.engine)
+        self.residence = Residence(ResidencySettings(max_loaded=self.max_loaded), catalog)
+        limits = AdmissionSettings(max_running=self.max_running, max_queued=self.max_queued)
+        self.admission = Admission(limits, self.residence)
+
+    async def step(self, action: str, number: int) -> None:
+        """Do one thing, then see that no limit is passed."""
+        inside = [guest for guest in self.guests if guest.inside]
+        match action:
+            case "come":
+                self.guests.append(Guest(self.admission, (A, B, C)[number % 3]))
+            case "leave" if inside:
+                self.dismiss(inside[number % len(inside)])
+            case "load" if inside:
+                self.loads.append(asyncio.create_task(inside[number % len(inside)].task.result().model()))
+            case "cancel" if self.guests:
+                self.guests[number % len(self.guests)].task.cancel()
+            case "die" if self.engine.models:
+                self.engine.models[number % len(self.engine.models)].end.set()
+            case _:
+                await turns(number)
+        assert self.admission.running <= self.max_running
+        assert self.admission.waiting <= self.max_queued
+
+    def dismiss(self, guest: Guest) -> None:
+        """Let a request end, if it has entered."""
+        self.guests.remove(guest)
+        if guest.inside:
+            guest.leave()
+
+    async def end(self) -> None:
+        """Let every request enter and leave."""
+        while self.guests:
+            await turns()
+            for guest in [g for g in self.guests if g.task.done()]:
+                self.dismiss(guest)
+        for load in self.loads:
+            load.cancel()
+        await asyncio.gather(*self.loads, return_exceptions=True)
+
+
+ACTIONS = ("come", "leave", "cancel", "turn", "load", "die")
+
+
+@given(
+    steps=st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(0, 9)), max_size=40),
+    max_running=st.integers(1, 3),
+    max_loaded=st.integers(1, 2),
+    max_queued=st.integers(0, 4),
 )
-
-
-@given(steps=steps, max_running=st.integers(1, 3), max_loaded=st.integers(1, 2), max_queued=st.integers(0, 4))
 @settings(max_examples=60, deadline=None)
 def test_nothing_is_lost_whatever_happens(steps, max_running: int, max_loaded: int, max_queued: int):
     """After any sequence of requests, cancellations and deaths every place and every lease is given back."""
-    asyncio.run(_play(steps, max_running, max_loaded, max_queued))
 
+    async def play() -> None:
+        world = Play(max_running, max_loaded, max_queued)
+        for action, number in steps:
+            await world.step(action, number)
+        await asyncio.wait_for(world.end(), LIMIT_S)
+        left = world.admission.running, world.admission.waiting, leases_of(world.admission)
+        await world.residence.stop()
 
-async def _play(steps, max_running: int, max_loaded: int, max_queued: int) -> None:
-    from types import SimpleNamespace
+        assert (0, 0, 0) == left
+        assert [] == [model.name for model in world.engine.models if not model.closed]
 
-    from hoshikage.core.residence import Residence
-    from hoshikage.core.settings import ResidencySettings
-
-    from tests.fakes import FakeEngine
-
-    engine = FakeEngine()
-    residence = Residence(ResidencySettings(max_loaded=max_loaded), SimpleNamespace(engine=lambda record: engine))
-    admission = Admission(AdmissionSettings(max_running=max_running, max_queued=max_queued), residence)
-    guests: list[Guest] = []
-    loads: list[asyncio.Task] = []
-    for action, number in steps:
-        inside = [g for g in guests if g.inside]
-        if action == "come":
-            guests.append(Guest(admission, (A, B, C)[number % 3]))
-        elif action == "leave" and inside:
-            guest = inside[number % len(inside)]
-            guest.leave()
-            guests.remove(guest)
-        elif action == "load" and inside:
-            loads.append(asyncio.create_task(inside[number % len(inside)].task.result().model()))
-        elif action == "cancel" and guests:
-            guests[number % len(guests)].task.cancel()
-        elif action == "die" and engine.models:
-            engine.models[number % len(engine.models)].end.set()
-        else:
-            await turns(number)
-        assert admission.running <= max_running
-        assert admission.waiting <= max_queued + 1  # a newcomer stands in line for the moment of its refusal
-    while True:
-        await turns(3)
-        for guest in [g for g in guests if g.task.done()]:
-            if guest.inside:
-                guest.leave()
-            guests.remove(guest)
-        if not guests:
-            break
-    for load in loads:
-        load.cancel()
-    await asyncio.gather(*loads, return_exceptions=True)
-
-    assert (0, 0, 0) == (admission.running, admission.waiting, leases_of(admission))
-    await residence.stop()
-    assert [True] * len(engine.models) == [m.closed > 0 for m in engine.models]
+    asyncio.run(play())

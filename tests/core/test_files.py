@@ -10,6 +10,10 @@ import pytest
 from hoshikage.core.files import write_atomically
 
 
+def names_in(folder: Path) -> list[str]:
+    return sorted(file.name for file in folder.iterdir())
+
+
 def test_file_is_made_with_its_folders(tmp_path):
     """A new file is written, and the folders above it are made."""
     file = tmp_path / "a" / "b" / "x.json"
@@ -33,7 +37,7 @@ def test_nothing_else_is_left(tmp_path):
     """No temporary file stays behind."""
     write_atomically(tmp_path / "x.json", b"new")
 
-    assert ["x.json"] == os.listdir(tmp_path)
+    assert ["x.json"] == names_in(tmp_path)
 
 
 def test_new_file_may_be_read_by_all(tmp_path):
@@ -76,7 +80,7 @@ def test_failing_write_leaves_the_old_file_alone(tmp_path, monkeypatch, step: st
     with pytest.raises(OSError, match="No space left"):
         write_atomically(file, b"new")
 
-    assert (b"old", ["x.json"]) == (file.read_bytes(), os.listdir(tmp_path))
+    assert (b"old", ["x.json"]) == (file.read_bytes(), names_in(tmp_path))
 
 
 def _disk_is_full(*args, **kwargs):

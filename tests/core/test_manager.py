@@ -364,11 +364,11 @@ def test_section_of_the_kernel_is_taken(section: str):
 
 def test_hook_gets_what_it_asks_for(settings):
     """A hook that asks for the settings gets them."""
-    seen = []
-    manager = manager_with(candidate_of("x", hoshikage_provide_observers=lambda settings: seen.append(settings)))
-    manager.observers(settings)
+    manager = manager_with(
+        candidate_of("x", hoshikage_provide_observers=lambda settings: [FakeObserver(settings.project)])
+    )
 
-    assert [settings] == seen
+    assert [settings.project] == [observer.name for observer in manager.observers(settings)]
 
 
 def test_hook_may_leave_out_its_arguments(settings):

@@ -283,7 +283,7 @@ def test_failing_write_leaves_the_old_file(registry, file, monkeypatch):
     with pytest.raises(RegistryError, match=f"{file} cannot be written: No space left"):
         registry.add("gemma", ENTRY)
 
-    beside = set(os.listdir(file.parent)) - {"model_map.json.lock"}
+    beside = {f.name for f in file.parent.iterdir()} - {"model_map.json.lock"}
     assert (before, {"model_map.json"}) == (file.read_bytes(), beside)
 
 

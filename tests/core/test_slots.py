@@ -20,6 +20,7 @@ SHORT_S = 0.05
 LONG_S = 60.0
 # A stop that hangs is cut off; one that works takes no time at all.
 STOP_LIMIT_S = 2.0
+TURNS = 20  # of the loop, in which everything happens that can happen by itself
 
 READY = Situation(SlotState.READY, waiters=0, leases=0, unload_asked=False, dead=False, expires_at=NEVER, now=10.0)
 EMPTY = replace(READY, state=SlotState.EMPTY)
@@ -80,7 +81,7 @@ async def used(slot: ModelSlot, keep_alive_s: float | None = None) -> FakeModel:
     return model
 
 
-async def turns(count: int = 20) -> None:
+async def turns(count: int = TURNS) -> None:
     """Let everything happen that can happen by itself."""
     for _ in range(count):
         await asyncio.sleep(0)
@@ -255,7 +256,9 @@ async def test_lease_at_the_moment_of_death_waits_for_a_new_model(slot, engine):
     """A request that asks before the owner has noticed the death does not get the dead model."""
     dead = await used(slot)
     dead.end.set()
-    while not slot._dead():
+    for _ in range(TURNS):
+        if slot._dead():
+            break
         await asyncio.sleep(0)
     not_noticed = slot.state is SlotState.READY
 
@@ -309,6 +312,16 @@ async def test_timeout_does_not_run_while_the_slot_is_held(slot_of, engine):
 
     assert (SlotState.READY, 0) == (slot.state, engine.models[0].closed)
     lease.release()
+
+
+async def test_new_lease_takes_the_end_away(slot_of, engine):
+    """A model that is used again has no end in sight until it is released."""
+    slot = slot_of(engine, idle_timeout_s=LONG_S)
+    await used(slot)
+    idle = slot.view().expires_at
+    slot.lease()
+
+    assert (True, None) == (idle is not None, slot.view().expires_at)
 
 
 async def test_timeout_begins_anew_with_each_release(slot_of, engine):

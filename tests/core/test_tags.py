@@ -100,5 +100,5 @@ def test_unwritable_folder_is_an_error(files):
     """A folder that cannot be made is an error."""
     files.tags_cache.parent.write_text("a file, no folder")
 
-    with pytest.raises(OSError, match="File exists|Not a directory"):
+    with pytest.raises(OSError, match=r"File exists|Not a directory"):
         write_tags(files, [])

@@ -18,6 +18,7 @@ SETTINGS = DefaultsSettings(
     max_tokens_streaming=2096,
     max_tokens_non_streaming=1024,
 )
+OPEN = Sampling()
 # What a request says, and what the settings say.
 VALUES = {
     "temperature": (0.0, 0.2),
@@ -30,7 +31,7 @@ VALUES = {
 
 
 async def completed(
-    *, sampling: Sampling = Sampling(), record_stop: tuple[str, ...] = (), settings=SETTINGS, **fields
+    *, sampling: Sampling = OPEN, record_stop: tuple[str, ...] = (), settings=SETTINGS, **fields
 ) -> ChatRequest:
     request = ChatRequest("r1", "m", sampling=sampling, **fields)
     return await DefaultsFilter(settings).apply(request, ModelRecord("m", stop=record_stop), Caller())

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 N_CTX = 1024
 SMALL_N_CTX = 256
+# Several threads wait for each other at every layer: beside any other busy process they take ten times as long.
+N_THREADS = 1
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +41,7 @@ def record(smollm2_path: Path) -> ModelRecord:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def model(smollm2_path: Path) -> AsyncIterator[LoadedModel]:
     """The model with room for eight, for tests that do not harm it."""
-    settings = LlamaCppSettings(n_ctx=N_CTX, max_num_seqs=8)
+    settings = LlamaCppSettings(n_ctx=N_CTX, max_num_seqs=8, n_threads=N_THREADS)
     loaded = await LlamaCppEngine(settings).load(ModelRecord("smollm2", smollm2_path))
     yield loaded
     await loaded.close()
@@ -48,7 +50,7 @@ async def model(smollm2_path: Path) -> AsyncIterator[LoadedModel]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def small_model(smollm2_path: Path) -> AsyncIterator[LoadedModel]:
     """The model with little room and small steps, so that callers meet its bounds."""
-    settings = LlamaCppSettings(n_ctx=SMALL_N_CTX, n_batch=32, prefill_chunk=16, max_num_seqs=6)
+    settings = LlamaCppSettings(n_ctx=SMALL_N_CTX, n_batch=32, prefill_chunk=16, max_num_seqs=6, n_threads=N_THREADS)
     loaded = await LlamaCppEngine(settings).load(ModelRecord("small", smollm2_path))
     yield loaded
     await loaded.close()

@@ -96,6 +96,15 @@ async def test_a_stop_string_ends_an_answer_before_it(model):
     assert stopped.done.usage.completion_tokens < whole.done.usage.completion_tokens
 
 
+async def test_what_only_began_a_stop_string_is_part_of_an_answer_cut_by_length(model):
+    """Text that was held back is not lost when the answer ends before the stop string could."""
+    whole = await ask(model, raw(COUNT, max_tokens=8))
+    held = await ask(model, raw(COUNT, max_tokens=8, stop=(whole.text[-2:] + " never",)))
+
+    assert (whole.text, "length") == (held.text, held.done.finish_reason)
+    assert held.chunks[-1].text.endswith(whole.text[-2:])
+
+
 async def test_minus_one_goes_on_to_the_end_of_the_context(small_model):
     """An answer without a bound ends where the context does."""
     request = raw(COUNT, max_tokens=-1, sampling=replace(GREEDY, logit_bias=NO_END))
@@ -290,15 +299,15 @@ async def test_more_callers_than_slots_wait_their_turn(small_model):
 
 async def test_a_full_cache_makes_callers_wait_and_loses_nothing(small_model):
     """Six answers that together need more cells than there are all end whole, and unchanged."""
-    requests = [raw(prompt, max_tokens=60) for prompt in COUNTS[:6]]
+    requests = [raw(prompt, max_tokens=50) for prompt in COUNTS[:6]]
     alone = [(await ask(small_model, request)).text for request in requests]
     answers, order = await ask_together(small_model, requests)
 
     needed = sum(a.done.usage.prompt_tokens + a.done.usage.completion_tokens for a in answers)
     assert ["first"] * 6 == order[:6]  # all six were in the cache together,
-    assert needed > SMALL_N_CTX + 6 * 20  # which cannot hold them to their ends
-    assert [("length", 60)] * 6 == [(a.done.finish_reason, a.done.usage.completion_tokens) for a in answers]
-    assert [60] * 6 == [sum(c.tokens for c in a.chunks) for a in answers]
+    assert needed > SMALL_N_CTX + 60  # which cannot hold them to their ends
+    assert [("length", 50)] * 6 == [(a.done.finish_reason, a.done.usage.completion_tokens) for a in answers]
+    assert [50] * 6 == [sum(c.tokens for c in a.chunks) for a in answers]
     assert equal_count(alone, answers) >= 5  # one may meet a tie that rounding decides
 
 

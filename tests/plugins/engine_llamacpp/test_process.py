@@ -21,14 +21,14 @@ from hoshikage.plugins.engine_llamacpp.settings import LlamaCppSettings
 
 from hoshikage import Chunk, ModelRecord, Started
 from tests.plugins.engine_llamacpp.answers import ask, raw
-from tests.plugins.engine_llamacpp.conftest import SMALL_N_CTX
+from tests.plugins.engine_llamacpp.conftest import N_THREADS, SMALL_N_CTX
 
 pytestmark = [pytest.mark.model, pytest.mark.asyncio(loop_scope="module")]
 
 NOTICE_LIMIT_S = 2.0  # callers hear of a dead worker within this
 GONE_LIMIT_S = 15.0
 POLL_S = 0.02
-ENGINE = LlamaCppEngine(LlamaCppSettings(n_ctx=512))
+ENGINE = LlamaCppEngine(LlamaCppSettings(n_ctx=512, n_threads=N_THREADS))
 STORY = "Once upon a time"
 ENDLESS = raw(STORY, max_tokens=-1)
 
@@ -205,14 +205,22 @@ async def test_close_ends_a_worker_that_hangs(record):
     assert not psutil.pid_exists(model.pid)
 
 
-async def test_the_worker_ends_when_its_server_is_killed(smollm2_path):
-    """A server that dies without a word leaves no process with gigabytes behind."""
+@pytest.mark.parametrize("hangs", [False, True], ids=["idle", "hanging"])
+async def test_the_worker_ends_when_its_server_is_killed(smollm2_path, hangs):
+    """A server that dies without a word leaves no process with gigabytes behind, not even one that hangs."""
     command = [sys.executable, "-c", PARENT, str(smollm2_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
-        assert parent.stdout is not None
-        pid = next(int(line.split()[1]) for line in parent.stdout if line.startswith("pid "))
-        assert is_running(pid)
-        parent.kill()
+    parent = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
+    assert parent.stdout is not None
+    line = b""
+    while not line.startswith(b"pid "):
+        line = await parent.stdout.readline()
+        assert line, "the server ended before it had loaded the model"
+    pid = int(line.split()[1])
+    assert is_running(pid)
+    if hangs:
+        os.kill(pid, signal.SIGSTOP)
+    parent.kill()
+    await parent.wait()
 
     await until(lambda: not is_running(pid))
 
