@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -43,10 +44,15 @@ def read_layers(project: Project, environ: Mapping[str, str]) -> Iterator[Entry]
         ConfigError: `settings.toml` is no TOML, or the profile is unknown.
     """
     dotenv = _dotenv(project, environ)
-    merged = {**{k: v for k, (v, _) in dotenv.items()}, **environ}
-    yield from _profiles(project, merged.get("HOSHIKAGE_ENV") or "development")
+    yield from _profiles(project, profile_of(project, environ))
     yield from _variables({k: v for k, v in dotenv.items() if k not in environ or k in DOTENV_ONLY})
     yield from _variables({k: (v, "environment") for k, v in environ.items() if k not in DOTENV_ONLY})
+
+
+def profile_of(project: Project, environ: Mapping[str, str]) -> str:
+    """The profile in force: `HOSHIKAGE_ENV` from the environment or a `.env` file."""
+    found, _ = _dotenv(project, environ).get("HOSHIKAGE_ENV", ("", ""))
+    return environ.get("HOSHIKAGE_ENV") or found or "development"
 
 
 def _profiles(project: Project, profile: str) -> Iterator[Entry]:
@@ -54,6 +60,7 @@ def _profiles(project: Project, profile: str) -> Iterator[Entry]:
         raise ConfigError(f"HOSHIKAGE_ENV is {profile!r}; allowed: {', '.join(PROFILES)}", param="HOSHIKAGE_ENV")
     if not project.settings_file.is_file():
         return
+    _refuse_stray_keys(project.settings_file)
     for env, values in _toml_tables(project.settings_file, profile):
         for section, table in values.items():
             source = f"{project.settings_file.name} [{env}]"
@@ -62,6 +69,20 @@ def _profiles(project: Project, profile: str) -> Iterator[Entry]:
                     yield Entry(section.lower(), str(name).lower(), value, source)
             else:
                 yield Entry(ROOT_SECTION, section.lower(), table, source)
+
+
+def _refuse_stray_keys(file: Path) -> None:
+    """Say no to what stands outside of the profiles, because Dynaconf would pass over it in silence."""
+    try:
+        stray = sorted(tomllib.loads(file.read_text(encoding="utf-8")).keys() - {"default", *PROFILES})
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{file} cannot be read: {error}") from error
+    if stray:
+        raise ConfigError(
+            f"{stray[0]!r} stands outside of the profiles in {file}; put it under [default], as [default.{stray[0]}], "
+            f"or under one of {', '.join(PROFILES)}",
+            param=stray[0],
+        )
 
 
 def _toml_tables(file: Path, profile: str) -> list[tuple[str, dict[str, Any]]]:

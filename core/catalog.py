@@ -11,7 +11,7 @@ from hoshikage.core.errors import ModelFileError, ModelLoadFailed, ModelNotFound
 from hoshikage.core.names import name_key
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from hoshikage.core.contracts import Engine, ModelSource
@@ -40,6 +40,7 @@ class Catalog:
         self._engines = engines
         self._digests = digests
         self._last_entries: Mapping[str, ModelEntry] | None = None
+        self._complaint = ""
         self._facts: dict[tuple[object, ...], ModelFacts] = {}
 
     def models(self) -> list[ModelRecord]:
@@ -47,9 +48,8 @@ class Catalog:
         found: dict[str, ModelRecord] = {}
         for name, entry in self._entries().items():
             found.setdefault(name_key(name), self._record(name, entry))
-        for source in self._sources:
-            for record in source.models():
-                found.setdefault(name_key(record.name), record)
+        for record in self._offered():
+            found.setdefault(name_key(record.name), record)
         return sorted(found.values(), key=lambda r: (-r.modified_at, r.name))
 
     def registered(self) -> list[ModelRecord]:
@@ -66,10 +66,9 @@ class Catalog:
         for registered, entry in self._entries().items():
             if name_key(registered) == key:
                 return self._record(registered, entry)
-        for source in self._sources:
-            for record in source.models():
-                if name_key(record.name) == key:
-                    return record
+        for record in self._offered():
+            if name_key(record.name) == key:
+                return record
         raise ModelNotFound(name)
 
     def engine(self, record: ModelRecord) -> Engine:
@@ -106,6 +105,16 @@ class Catalog:
 
     # --- inside ---
 
+    def _offered(self) -> Iterator[ModelRecord]:
+        """What the sources offer; one that raises is passed over, so that it hides no other model."""
+        for source in self._sources:
+            try:
+                records = list(source.models())
+            except Exception:
+                log.exception("model_source_failed", source=source.name)
+                continue
+            yield from records
+
     def _entries(self) -> Mapping[str, ModelEntry]:
         """The registry's entries; a file that breaks while the server runs leaves the last good ones in force."""
         try:
@@ -113,7 +122,9 @@ class Catalog:
         except RegistryError as error:
             if self._last_entries is None:
                 raise
-            log.error("registry_unreadable", reason=error.message)
+            if error.message != self._complaint:  # the file is looked at every second
+                log.error("registry_unreadable", reason=error.message)
+            self._complaint = error.message
         return self._last_entries
 
     def _record(self, name: str, entry: ModelEntry) -> ModelRecord:

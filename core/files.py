@@ -16,6 +16,7 @@ def write_atomically(file: Path, content: bytes) -> None:
     Raises:
         OSError: the folder cannot be written, or the disk is full; `file` is as it was.
     """
+    file = file.resolve()  # a link to a file elsewhere stays a link
     file.parent.mkdir(parents=True, exist_ok=True)
     mode = file.stat().st_mode & 0o777 if file.exists() else NEW_FILE_MODE
     descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.", suffix=".tmp")

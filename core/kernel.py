@@ -118,6 +118,7 @@ class Kernel:
             receipts=self._receipts,
         )
         self._tasks: list[asyncio.Task[None]] = []
+        self._stopping = False
 
     async def start(self) -> None:
         """Check the registry, and begin the housekeeping.
@@ -133,6 +134,7 @@ class Kernel:
 
     async def stop(self) -> None:
         """Stop in the reverse order of the start; models are unloaded."""
+        self._stopping = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -183,11 +185,16 @@ class Kernel:
 
     # --- housekeeping ---
 
+    def _go_on(self, _bytes_read: int) -> None:
+        """Called between the pieces of a file: a thread cannot be cancelled, but it can be told to give up."""
+        if self._stopping:
+            raise InterruptedError
+
     async def _reconcile(self) -> None:
         """Let go of models that the command line has removed or replaced meanwhile."""
         while True:
             await asyncio.sleep(RECONCILE_INTERVAL_S)
-            self._residence.retire_missing([r.name for r in self._catalog.models()])
+            self._residence.retire_missing(self._catalog.models())
 
     async def _complete_catalog(self) -> None:
         """Read once what old files lack: the digest of each registered model. Then bring the tags in step."""
@@ -195,7 +202,7 @@ class Kernel:
             if record.file is None or self._assembly.digests.get(record.file):
                 continue
             with contextlib.suppress(OSError, ModelFileError):
-                digest = await asyncio.to_thread(sha256_of, record.file)
+                digest = await asyncio.to_thread(sha256_of, record.file, progress=self._go_on)
                 self._assembly.digests.put(record.file, digest)
         await sync_tags(self._assembly)
 

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from hoshikage.core.settings import LogSettings
     from structlog.typing import Processor
 
 
-def set_up_logging(settings: LogSettings, *, environ: Mapping[str, str], file: Path | None = None) -> None:
+def set_up_logging(settings: LogSettings, *, profile: str, file: Path | None = None) -> None:
     """Send every line, ours and the libraries', through one formatter to stderr and, if set, a daily file."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -26,7 +25,7 @@ def set_up_logging(settings: LogSettings, *, environ: Mapping[str, str], file: P
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
     ]
-    as_json = wants_json(settings, environ)
+    as_json = wants_json(settings, profile)
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     handlers[0].setFormatter(_formatter(shared, as_json=as_json, colors=sys.stderr.isatty()))
     if file is not None:
@@ -44,10 +43,10 @@ def set_up_logging(settings: LogSettings, *, environ: Mapping[str, str], file: P
     )
 
 
-def wants_json(settings: LogSettings, environ: Mapping[str, str]) -> bool:
+def wants_json(settings: LogSettings, profile: str) -> bool:
     """`auto` is JSON in production, where a machine reads the log."""
     if settings.format == "auto":
-        return environ.get("HOSHIKAGE_ENV") == "production"
+        return profile == "production"
     return settings.format == "json"
 
 

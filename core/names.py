@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 from hoshikage.core.errors import InvalidRequest
 
@@ -15,11 +16,12 @@ _NAME = re.compile(rf"{_PART}(/{_PART})*(:[\w.+-]+)?")
 
 
 def check_name(name: str) -> str:
-    """Return `name` if it may be registered.
+    """Return `name`, its characters composed, if it may be registered.
 
     Raises:
         InvalidRequest: it is empty, too long or has characters that a path or a URL would trip over.
     """
+    name = unicodedata.normalize("NFC", name)  # macOS writes 「が」 as two characters
     if len(name) > MAX_NAME_CHARS or not _NAME.fullmatch(name):
         raise InvalidRequest(
             f"the model name {name[:80]!r} is not allowed; use letters, digits and . _ - + @, parts joined by /, "
@@ -31,4 +33,4 @@ def check_name(name: str) -> str:
 
 def name_key(name: str) -> str:
     """What two names must share to mean one model: case does not matter, and no tag is `:latest`."""
-    return name.casefold().removesuffix(f":{DEFAULT_TAG}")
+    return unicodedata.normalize("NFC", name).casefold().removesuffix(f":{DEFAULT_TAG}")

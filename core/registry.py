@@ -93,7 +93,7 @@ class Registry:
             RegistryError: the name is taken, or the file is corrupt or locked for too long.
             InvalidRequest: the name is not allowed.
         """
-        check_name(name)
+        name = check_name(name)
         with self._lock():
             raw = self._read()
             _refuse_taken(name, raw)

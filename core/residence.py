@@ -10,7 +10,7 @@ from hoshikage.core.residency import Occupant, make_room
 from hoshikage.core.slots import ModelSlot, SlotState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Iterable
 
     from hoshikage.core.catalog import Catalog
     from hoshikage.core.contracts import LoadedView, ModelRecord
@@ -57,10 +57,10 @@ class Residence:
         if slot is not None and slot.state is not SlotState.EMPTY:
             slot.ask_to_unload()
 
-    def retire_missing(self, names: Collection[str]) -> None:
-        """Let go what is no longer in the catalogue, and forget slots that are done with."""
-        keys = {name_key(n) for n in names}
-        for key in [k for k in self._slots if k not in keys]:
+    def retire_missing(self, records: Iterable[ModelRecord]) -> None:
+        """Let go what is no longer in the catalogue as it was loaded, and forget slots that are done with."""
+        current = {name_key(r.name): r.identity() for r in records}
+        for key in [k for k, slot in self._slots.items() if current.get(k) != slot.record.identity()]:
             self._retire(key)
         for slot in [s for s in self._retired if s.state is SlotState.EMPTY and s.leases == 0]:
             self._retired.remove(slot)

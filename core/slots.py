@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 from hoshikage.core.contracts import LoadedView
-from hoshikage.core.errors import HoshikageError, ModelLoadFailed
+from hoshikage.core.errors import HoshikageError, ModelLoadFailed, ServerStopping
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -138,7 +138,8 @@ class ModelSlot:
         self.leases -= 1
         self.last_used = time.monotonic()
         keep = keep_alive_s if keep_alive_s is not None else (self._idle_timeout_s or -1)
-        self._expires_at = NEVER if keep < 0 else self.last_used + keep
+        if self.leases == 0 and keep >= 0:
+            self._expires_at = self.last_used + keep
         self._wake.set()
 
     def ask_to_unload(self) -> None:
@@ -184,7 +185,8 @@ class ModelSlot:
         if self._model is not None:
             await self._close("the server stops")
         for waiter in self._waiters:
-            waiter.cancel()
+            if not waiter.done():
+                waiter.set_exception(ServerStopping("the server is shutting down; try again in a moment"))
 
     def abandon(self) -> None:
         """End the owner of an empty slot that nobody holds."""

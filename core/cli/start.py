@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from hoshikage.config.layers import profile_of
 from hoshikage.config.project import Project
 from hoshikage.config.settings import load_settings
 from hoshikage.core.log import set_up_logging
@@ -26,9 +27,9 @@ def assembly(*, safe_mode: bool = False, for_server: bool = False) -> Assembly:
     log = settings.section(LogSettings)
     if for_server:
         file = settings.project.resolve(log.file) if log.file else None
-        set_up_logging(log, environ=os.environ, file=file)
+        set_up_logging(log, profile=profile_of(settings.project, os.environ), file=file)
     else:
-        set_up_logging(replace(log, level="warning", format="console"), environ=os.environ)
+        set_up_logging(replace(log, level="warning", format="console"), profile="development")
     from hoshikage.core.kernel import assemble
 
     return assemble(os.environ, safe_mode=safe_mode)

@@ -112,6 +112,15 @@ def test_unknown_profile_is_an_error(project):
     assert "HOSHIKAGE_ENV is 'staging'; allowed: development, testing, production" == error.value.message
 
 
+@pytest.mark.parametrize("text", ['[clock]\nzone = "UTC"\n', 'zone = "UTC"\n', '[staging.clock]\nzone = "UTC"\n'])
+def test_what_stands_outside_of_the_profiles_is_an_error(project, toml, text: str):
+    """A table or key beside the profiles would have no effect, so it is refused with the way to mend it."""
+    toml(text)
+
+    with pytest.raises(ConfigError, match=r"under \[default\]"):
+        list(read_layers(project, {}))
+
+
 def test_broken_toml_is_an_error(project, toml):
     """A settings.toml that is no TOML is refused by its path."""
     toml("[default\nport = ")

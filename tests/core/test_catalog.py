@@ -253,3 +253,21 @@ def test_repaired_registry_is_read_again(catalog, registry):
     registry.files.model_map.write_bytes(good.replace(b'"g"', b'"h"'))
 
     assert ["h"] == [r.name for r in catalog.registered()]
+
+
+def test_a_source_that_raises_hides_no_other_model(tmp_path, registry, engine, source):
+    """A source that fails is logged by its name; what the others offer is there."""
+
+    class Torn:
+        name = "torn"
+
+        def models(self):
+            raise OSError("the share is gone")
+
+    digests = DigestCache(tmp_path / "digests.json")
+    catalog = Catalog(registry=registry, sources=[Torn(), source], engines=[engine], digests=digests)
+    with capture_logs() as logs:
+        names = [record.name for record in catalog.models()]
+
+    assert ["Offered"] == names
+    assert [("model_source_failed", "torn")] == [(line["event"], line["source"]) for line in logs]

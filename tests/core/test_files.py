@@ -85,3 +85,13 @@ def test_failing_write_leaves_the_old_file_alone(tmp_path, monkeypatch, step: st
 
 def _disk_is_full(*args, **kwargs):
     raise OSError(28, "No space left on device")
+
+
+def test_a_link_stays_a_link(tmp_path):
+    """Writing through a symbolic link changes the file that it points to."""
+    real, link = tmp_path / "real.json", tmp_path / "link.json"
+    real.write_bytes(b"old")
+    link.symlink_to(real)
+    write_atomically(link, b"new")
+
+    assert (True, b"new") == (link.is_symlink(), real.read_bytes())

@@ -7,6 +7,7 @@ import json
 from contextlib import aclosing
 from pathlib import Path
 
+import msgspec
 import pytest
 from hoshikage.core import kernel as kernel_module
 from hoshikage.core.errors import ModelLoadFailed, ModelNotFound, PluginError, RegistryError
@@ -295,9 +296,25 @@ async def test_model_map_that_breaks_unloads_nothing(kernel_of, environ, tmp_pat
     await kernel.load("kept", keep_alive_s=None, caller=CALLER)
     with capture_logs() as logs:
         (tmp_path / "data/model_map.json").write_text("{")
-        await until(lambda: len([line for line in logs if line["event"] == "registry_unreadable"]) >= 2)
+        await until(lambda: "registry_unreadable" in [line["event"] for line in logs])
+        for _ in range(3):
+            kernel.models()
 
     assert [("kept", "ready")] == loaded(kernel)
+    assert 1 == len([line for line in logs if line["event"] == "registry_unreadable"])
+
+
+async def test_a_replaced_model_is_let_go_without_being_asked_for(kernel_of, environ):
+    """A loaded model whose entry changes is unloaded by the housekeeping."""
+    registry = registry_of(environ)
+    registry.add("mine", ECHO)
+    kernel = kernel_of()
+    await kernel.start()
+    await kernel.load("mine", keep_alive_s=None, caller=CALLER)
+    registry.remove("mine")
+    registry.add("mine", msgspec.structs.replace(ECHO, options={"context_length": 64}))
+
+    await until(lambda: loaded(kernel) == [])
 
 
 async def test_start_brings_the_tags_in_step(kernel_of, environ, tmp_path):

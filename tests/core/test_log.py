@@ -16,23 +16,22 @@ def lines(text: str) -> list[dict]:
 
 
 def set_up(**values) -> None:
-    set_up_logging(LogSettings(**{"format": "json", **values}), environ={})
+    set_up_logging(LogSettings(**{"format": "json", **values}), profile="development")
 
 
 @pytest.mark.parametrize(
-    ("format_", "environ", "as_json"),
+    ("format_", "profile", "as_json"),
     [
-        ("auto", {}, False),
-        ("auto", {"HOSHIKAGE_ENV": "development"}, False),
-        ("auto", {"HOSHIKAGE_ENV": "production"}, True),
-        ("json", {}, True),
-        ("json", {"HOSHIKAGE_ENV": "development"}, True),
-        ("console", {"HOSHIKAGE_ENV": "production"}, False),
+        ("auto", "development", False),
+        ("auto", "testing", False),
+        ("auto", "production", True),
+        ("json", "development", True),
+        ("console", "production", False),
     ],
 )
-def test_production_logs_json(format_: str, environ: dict[str, str], as_json: bool):
+def test_production_logs_json(format_: str, profile: str, as_json: bool):
     """Left to itself the log is JSON in production only; a chosen format always counts."""
-    assert as_json == wants_json(LogSettings(format=format_), environ)
+    assert as_json == wants_json(LogSettings(format=format_), profile)
 
 
 def test_json_line_has_event_level_and_fields(logged):
@@ -118,7 +117,7 @@ def test_console_lines_are_for_people(logged):
 def test_file_gets_json_beside_the_console(logged, tmp_path):
     """With a file each line is also written there, as JSON, in a folder that is made for it."""
     file = tmp_path / "logs" / "hoshikage.log"
-    set_up_logging(LogSettings(format="console"), environ={}, file=file)
+    set_up_logging(LogSettings(format="console"), profile="development", file=file)
     structlog.get_logger("x").info("model_loaded", model="星影")
 
     line = json.loads(file.read_text("utf-8"))

@@ -96,3 +96,11 @@ def test_other_model(one: str, other: str):
 def test_key_is_stable(name: str):
     """The key of a name in another case is the same key."""
     assert name_key(name) == name_key(name.casefold())
+
+
+def test_decomposed_names_are_the_composed_ones():
+    """A name as macOS writes it, with its marks apart, is taken and means the same."""
+    apart, composed = "か\u3099くしゅう", "が\u304fしゅう"
+
+    assert composed == check_name(apart)
+    assert name_key(composed) == name_key(apart)

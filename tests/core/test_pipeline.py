@@ -425,7 +425,7 @@ async def test_slow_observer_does_not_hold_up_the_answer(world_with):
 @pytest.mark.parametrize(("level", "told"), [("info", False), ("debug", True)])
 async def test_texts_are_logged_on_debug_only(world_with, engine, logged, level: str, told: bool):
     """At info nothing of prompt or answer is in the log, however the request ends; at debug it is."""
-    set_up_logging(LogSettings(level=level, format="json"), environ={})
+    set_up_logging(LogSettings(level=level, format="json"), profile="development")
     world = world_with(observers=[AccessLog()], filters=[raising(ZeroDivisionError())])
     await world.pipeline.load(RECORD, keep_alive_s=None)
     model = engine.models[0]

@@ -129,7 +129,7 @@ async def test_model_that_is_gone_from_the_catalogue_is_let_go(residence_with):
     """A loaded model whose name is missing from the catalogue is unloaded."""
     residence = residence_with(max_loaded=2)
     kept, gone = await used(residence, A), await used(residence, B)
-    residence.retire_missing(["A:latest"])
+    residence.retire_missing([A])
     await until(lambda: gone.closed)
 
     assert (0, [("a", "ready")]) == (kept.closed, states(residence))

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 import structlog
-from hoshikage.core.errors import ModelLoadFailed
+from hoshikage.core.errors import ModelLoadFailed, ServerStopping
 from hoshikage.core.slots import NEVER, Action, ModelSlot, Situation, SlotState, next_action
 
 from hoshikage import ModelRecord
@@ -506,14 +506,14 @@ async def test_stop_ends_the_owner(slot):
 
 
 async def test_stop_during_a_load_ends_the_waiting(slot, engine):
-    """A request that waits for a load is cancelled by the stop."""
+    """A request that waits for a load is told by the stop that the server goes."""
     engine.hold.clear()
     waiting = asyncio.create_task(slot.lease().model())
     await until(lambda: engine.loads)
     await slot.stop()
     await until(waiting.done)
 
-    assert waiting.cancelled()
+    assert isinstance(waiting.exception(), ServerStopping)
 
 
 @pytest.mark.parametrize("delay", range(6))
