@@ -179,7 +179,12 @@ class Streams:
         """
         task = asyncio.current_task()
         assert task is not None
-        timer = asyncio.get_running_loop().call_later(self._settings.stall_timeout_s, task.cancel)
+
+        def cut_off() -> None:
+            log.warning("client_stalled", limit_s=self._settings.stall_timeout_s)
+            task.cancel()
+
+        timer = asyncio.get_running_loop().call_later(self._settings.stall_timeout_s, cut_off)
         try:
             yield
         finally:
