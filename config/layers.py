@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dotenv import dotenv_values
+
 from hoshikage.config.errors import ConfigError
 from hoshikage.config.legacy import DOTENV_ONLY, OLD_NAMES, STEERING
 from hoshikage.config.schema import ROOT_SECTION

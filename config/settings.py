@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 import msgspec
+
 from hoshikage.config.errors import ConfigError
 from hoshikage.config.layers import Entry, read_layers, read_value
 from hoshikage.config.legacy import OLD_PATHS

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, cast
 
 import orjson
 import structlog
+from quart import Quart, Response, g, request
+from werkzeug.exceptions import HTTPException
+
 from hoshikage.core.errors import BodyTooLarge, HoshikageError, HostRefused, InvalidRequest, PluginError
 from hoshikage.core.http.callers import cors_headers, host_allowed, origin_allowed, request_id_of
 from hoshikage.core.http.stream import EXTENSION, Streams
 from hoshikage.core.settings import ServerSettings
-from quart import Quart, Response, g, request
-from werkzeug.exceptions import HTTPException
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

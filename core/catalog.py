@@ -6,6 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 import structlog
+
 from hoshikage.core.contracts import ModelFacts, ModelRecord
 from hoshikage.core.errors import ModelFileError, ModelLoadFailed, ModelNotFound, RegistryError
 from hoshikage.core.names import name_key

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
+
 from hoshikage.config.project import Project
 from hoshikage.config.settings import load_settings
 from hoshikage.core.admission import Admission

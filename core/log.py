@@ -12,8 +12,9 @@ import structlog
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hoshikage.core.settings import LogSettings
     from structlog.typing import Processor
+
+    from hoshikage.core.settings import LogSettings
 
 
 def set_up_logging(settings: LogSettings, *, profile: str, file: Path | None = None) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import pluggy
 import structlog
+
 from hoshikage.core import discovery, hookspecs
 from hoshikage.core.errors import PluginError
 from hoshikage.core.settings import KERNEL_SECTIONS

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import structlog
+
 from hoshikage.core.contracts import Chunk, Done, Receipt, Usage
 from hoshikage.core.errors import EngineFailed, HoshikageError
 

@@ -11,6 +11,7 @@ import msgspec
 import orjson
 import structlog
 from filelock import FileLock, Timeout
+
 from hoshikage.core.errors import ModelNotFound, RegistryError
 from hoshikage.core.files import write_atomically
 from hoshikage.core.names import check_name, name_key

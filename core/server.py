@@ -13,20 +13,22 @@ import sys
 from typing import TYPE_CHECKING
 
 import structlog
+from hypercorn.asyncio import serve as serve_http
+from hypercorn.config import Config
+
 from hoshikage.core.app import build_app
 from hoshikage.core.errors import ConfigError, PortInUse
 from hoshikage.core.http.callers import is_local
 from hoshikage.core.http.stream import streams_of
 from hoshikage.core.kernel import Kernel
 from hoshikage.core.settings import ServerSettings
-from hypercorn.asyncio import serve as serve_http
-from hypercorn.config import Config
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from hoshikage.core.kernel import Assembly
     from quart import Quart
+
+    from hoshikage.core.kernel import Assembly
 
 log = structlog.get_logger(__name__)
 

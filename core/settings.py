@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from hoshikage.config.schema import SettingsSection, Unit
 from msgspec import Meta
+
+from hoshikage.config.schema import SettingsSection, Unit
 
 
 @dataclass(frozen=True, slots=True)

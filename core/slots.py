@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import structlog
+
 from hoshikage.core.contracts import LoadedView
 from hoshikage.core.errors import HoshikageError, ModelLoadFailed, ServerStopping
 

@@ -6,6 +6,7 @@ import datetime
 from typing import TYPE_CHECKING, Any
 
 import orjson
+
 from hoshikage.core.files import write_atomically
 
 if TYPE_CHECKING:

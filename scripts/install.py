@@ -88,10 +88,10 @@ class Progress:
         if self._tty:
             sys.stdout.write(f"\r\033[K  {elapsed}")
             sys.stdout.flush()
-        elif now - self._shown_at >= interval_s or text.split()[0] != self._stage:
+        elif now - self._shown_at >= interval_s or text.split(maxsplit=1)[0] != self._stage:
             say(f"  {elapsed}")
             self._shown_at = now
-        self._stage = text.split()[0]
+        self._stage = text.split(maxsplit=1)[0]
 
 
 def say(text: str) -> None:

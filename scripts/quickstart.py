@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import httpx
+
 from hoshikage.core.cli.start import server_url
 from hoshikage.core.errors import HoshikageError
 from hoshikage.core.kernel import Assembly, assemble

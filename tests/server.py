@@ -22,7 +22,8 @@ STOP_LIMIT_S = 20.0
 
 def environment(data_dir: Path, **variables: str) -> dict[str, str]:
     """An environment in which no setting of this machine is in force but those given here."""
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("HOSHIKAGE_")}
+    # Without cached bytecode every command would compile the whole package again.
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("HOSHIKAGE_") and k != "PYTHONDONTWRITEBYTECODE"}
     return {
         **clean,
         "HOME": str(data_dir),

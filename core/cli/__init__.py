@@ -7,6 +7,7 @@ import sys
 from typing import Annotated
 
 import typer
+
 from hoshikage.core.cli import inspecting, models, serving
 from hoshikage.core.errors import HoshikageError
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
+
 from hoshikage.core.contracts import Check, CheckResult
 from hoshikage.core.errors import RegistryError
 from hoshikage.core.settings import ServerSettings

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import httpx
 import orjson
+
 from hoshikage.core.contracts import Caller, ChatRequest, Chunk, Message
 from hoshikage.core.errors import EngineFailed
 

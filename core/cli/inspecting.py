@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import orjson
 import typer
+from rich.markup import escape
+
 from hoshikage.core.cli.start import Json, Port, assembly, server_url
 from hoshikage.core.cli.tables import console, new_table, print_table
 from hoshikage.core.kernel import load_plugins
-from rich.markup import escape
 
 if TYPE_CHECKING:
     from hoshikage.config.settings import Settings

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import orjson
 import rich.markup
 import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
 from hoshikage.core.cli.start import Json, assembly
 from hoshikage.core.cli.tables import new_table, print_table
 from hoshikage.core.errors import InvalidRequest, ModelFileError
 from hoshikage.core.names import check_name
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
     from hoshikage.core.contracts import ModelFacts, ModelRecord

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import httpx
 import orjson
 import typer
+
 from hoshikage.core.cli.conversation import Conversation
 from hoshikage.core.cli.models import size
 from hoshikage.core.cli.start import Json, Port, assembly, server_url

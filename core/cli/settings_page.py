@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import orjson
+
 from hoshikage.config.schema import section_fields
 from hoshikage.config.settings import ROOT
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
 from hoshikage.config.layers import profile_of
 from hoshikage.config.project import Project
 from hoshikage.config.settings import load_settings

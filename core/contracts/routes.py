@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
+    from quart import Blueprint
+
     from hoshikage.config.errors import HoshikageError
     from hoshikage.config.settings import Settings
     from hoshikage.core.contracts.chat import Caller, ChatRequest, StreamEvent
     from hoshikage.core.contracts.models import ModelFacts, ModelRecord
     from hoshikage.core.contracts.receipts import Receipt
-    from quart import Blueprint
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import msgspec
 import structlog
 from filelock import FileLock, Timeout
+
 from hoshikage.core.errors import ModelFileError
 from hoshikage.core.files import write_atomically
 from hoshikage.core.gguf.opening import open_model_file

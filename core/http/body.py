@@ -7,8 +7,9 @@ from typing import Any, TypeVar
 
 import msgspec
 import orjson
-from hoshikage.core.errors import InvalidRequest
 from quart import request
+
+from hoshikage.core.errors import InvalidRequest
 
 T = TypeVar("T")
 

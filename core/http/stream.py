@@ -7,16 +7,18 @@ import contextlib
 from typing import TYPE_CHECKING, Protocol, cast
 
 import structlog
+from quart import Response, current_app
+
 from hoshikage.core.contracts import Done
 from hoshikage.core.errors import HoshikageError, ServerStopping
-from quart import Response, current_app
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 
+    from quart import Quart
+
     from hoshikage.core.contracts import StreamEvent
     from hoshikage.core.settings import ServerSettings
-    from quart import Quart
 
 log = structlog.get_logger(__name__)
 

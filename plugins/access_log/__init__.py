@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hoshikage.plugins.access_log.observer import AccessLog
-
 from hoshikage import hookimpl
+from hoshikage.plugins.access_log.observer import AccessLog
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hoshikage import SettingsSection, hookimpl
 from hoshikage.plugins.defaults.filter import DefaultsFilter
 from hoshikage.plugins.defaults.settings import DefaultsSettings
-
-from hoshikage import SettingsSection, hookimpl
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,9 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hoshikage.plugins.defaults.settings import DefaultsSettings
-
     from hoshikage import Caller, ChatRequest, ModelRecord, Sampling
+    from hoshikage.plugins.defaults.settings import DefaultsSettings
 
 SAMPLING_DEFAULTS = ("temperature", "top_k", "top_p", "min_p", "repeat_penalty", "repeat_last_n")
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hoshikage import SettingsSection, hookimpl
 from hoshikage.plugins.engine_echo.engine import EchoEngine
 from hoshikage.plugins.engine_echo.settings import EchoSettings
 from hoshikage.plugins.engine_echo.source import EchoModels
-
-from hoshikage import SettingsSection, hookimpl
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,10 +9,10 @@ import time
 from typing import TYPE_CHECKING
 
 import msgspec
-from hoshikage.core.errors import ContextOverflow, EngineFailed, ModelLoadFailed, WorkerDied
-from hoshikage.plugins.engine_echo.settings import EchoSettings
 
 from hoshikage import Chunk, Done, ModelFacts, Started, Usage
+from hoshikage.core.errors import ContextOverflow, EngineFailed, ModelLoadFailed, WorkerDied
+from hoshikage.plugins.engine_echo.settings import EchoSettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

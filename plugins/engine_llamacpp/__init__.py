@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hoshikage.plugins.engine_llamacpp.settings import LlamaCppSettings
-
 from hoshikage import SettingsSection, hookimpl
+from hoshikage.plugins.engine_llamacpp.settings import LlamaCppSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

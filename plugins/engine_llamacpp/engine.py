@@ -8,6 +8,7 @@ import os
 from typing import TYPE_CHECKING
 
 import msgspec
+
 from hoshikage.core.errors import ModelFileError, ModelLoadFailed
 from hoshikage.core.gguf import facts_of, read_header
 from hoshikage.plugins.engine_llamacpp import frames

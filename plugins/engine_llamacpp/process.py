@@ -13,6 +13,8 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 import structlog
+
+from hoshikage import Chunk, Done, HoshikageError, Started, Usage
 from hoshikage.core.errors import (
     ContextOverflow,
     EngineFailed,
@@ -21,8 +23,6 @@ from hoshikage.core.errors import (
     WorkerDied,
 )
 from hoshikage.plugins.engine_llamacpp import frames
-
-from hoshikage import Chunk, Done, HoshikageError, Started, Usage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
@@ -61,16 +61,21 @@ class LlamaCppModel:
         ours, theirs = socket.socketpair()
         module = "hoshikage.plugins.engine_llamacpp.worker"
         with theirs:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", module, str(theirs.fileno()), str(os.getpid())),
-                pass_fds=(theirs.fileno(),),
-                env=worker_environment(os.environ),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.PIPE,
-                start_new_session=True,  # a Ctrl-C in the terminal is the server's to handle
-            )
-        model = cls(name, process, await Channel.open(ours))
+            channel = await Channel.open(ours)  # first, so that there is no process yet if this is cancelled
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-m", module, str(theirs.fileno()), str(os.getpid())),
+                    pass_fds=(theirs.fileno(),),
+                    env=worker_environment(os.environ),
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=asyncio.subprocess.DEVNULL,
+                    stderr=asyncio.subprocess.PIPE,
+                    start_new_session=True,  # a Ctrl-C in the terminal is the server's to handle
+                )
+            except BaseException:
+                channel.close()
+                raise
+        model = cls(name, process, channel)
         try:
             await model._load(init)
         except BaseException:

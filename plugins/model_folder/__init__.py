@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hoshikage import SettingsSection, hookimpl
 from hoshikage.plugins.model_folder.settings import ModelFolderSettings
 from hoshikage.plugins.model_folder.source import FolderModels
-
-from hoshikage import SettingsSection, hookimpl
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

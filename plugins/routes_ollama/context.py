@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
-from hoshikage.core.errors import InvalidRequest
 
 from hoshikage import Message
+from hoshikage.core.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,17 +7,16 @@ import time
 from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
-from hoshikage.core.http.times import rfc3339
-from hoshikage.plugins.routes_ollama.context import write_context
 
 from hoshikage import Chunk, Done, Started
+from hoshikage.core.http.times import rfc3339
+from hoshikage.plugins.routes_ollama.context import write_context
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hoshikage.core.contracts import LoadedView
-
     from hoshikage import ChatRequest, HoshikageError, ModelFacts, ModelRecord, StreamEvent
+    from hoshikage.core.contracts import LoadedView
 
 NS = 1_000_000_000
 FOREVER = "9999-12-31T23:59:59.000000+00:00"

@@ -7,12 +7,12 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import structlog
+
+from hoshikage import ChatRequest, Message, Sampling
 from hoshikage.core.errors import InvalidRequest, NotSupported
 from hoshikage.core.http.body import check
 from hoshikage.plugins.routes_ollama.bodies import ChatBody, GenerateBody, Options, ShowBody
 from hoshikage.plugins.routes_ollama.context import read_context
-
-from hoshikage import ChatRequest, Message, Sampling
 
 if TYPE_CHECKING:
     from hoshikage.plugins.routes_ollama.bodies import MessageBody

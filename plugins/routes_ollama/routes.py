@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from quart import Blueprint, Response, g, request
+
+from hoshikage import Chunk, Done, RouteGroup
 from hoshikage.core.http.body import read_body
 from hoshikage.core.http.callers import caller_of
 from hoshikage.core.http.stream import streams
@@ -18,14 +21,10 @@ from hoshikage.plugins.routes_ollama.format import (
     tag_row,
 )
 from hoshikage.plugins.routes_ollama.parse import chat_request, generate_request, keep_alive_s, model_of
-from quart import Blueprint, Response, g, request
-
-from hoshikage import Chunk, Done, RouteGroup
 
 if TYPE_CHECKING:
-    from hoshikage.plugins.routes_ollama.format import Kind
-
     from hoshikage import ChatRequest, ServerApi
+    from hoshikage.plugins.routes_ollama.format import Kind
 
 # The Ollama interface that these routes follow. Clients compare it as numbers; our own version is in /v1/status.
 API_LEVEL = "0.32.15"

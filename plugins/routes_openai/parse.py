@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hoshikage.core.errors import InvalidRequest, NotSupported
-
 from hoshikage import ChatRequest, Message, Sampling
+from hoshikage.core.errors import InvalidRequest, NotSupported
 
 if TYPE_CHECKING:
     from hoshikage.plugins.routes_openai.bodies import ChatBody, MessageBody

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from quart import Blueprint, g, request
+
+from hoshikage import Chunk, Done, RouteGroup
 from hoshikage.core.http.body import read_body
 from hoshikage.core.http.callers import caller_of
 from hoshikage.core.http.stream import streams
@@ -15,9 +18,6 @@ from hoshikage.plugins.routes_openai.format import (
     model_body,
 )
 from hoshikage.plugins.routes_openai.parse import chat_request
-from quart import Blueprint, g, request
-
-from hoshikage import Chunk, Done, RouteGroup
 
 if TYPE_CHECKING:
     from quart import Response

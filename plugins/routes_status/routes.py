@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hoshikage.core.http.times import rfc3339
 from quart import Blueprint
 
 from hoshikage import RouteGroup
+from hoshikage.core.http.times import rfc3339
 
 if TYPE_CHECKING:
-    from hoshikage.core.contracts import LoadedView
-
     from hoshikage import ServerApi
+    from hoshikage.core.contracts import LoadedView
 
 
 def status_routes(server: ServerApi) -> RouteGroup:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from hoshikage.config.settings import load_settings
 from msgspec import Meta
 
 from hoshikage import Secret, SettingsSection, Unit
+from hoshikage.config.settings import load_settings
 
 if TYPE_CHECKING:
-    from hoshikage.config.project import Project
-
     from hoshikage import Settings
+    from hoshikage.config.project import Project
 
 
 @dataclass(frozen=True, slots=True)

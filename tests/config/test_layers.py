@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hoshikage.config.layers import PROFILES, read_layers
-from hoshikage.config.project import Project
 
 from hoshikage import ConfigError
+from hoshikage.config.layers import PROFILES, read_layers
+from hoshikage.config.project import Project
 from tests.config.clock import clock_of, load
 
 # Every layer from the weakest on, each saying its own name.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from hoshikage.config.layers import read_layers
 from hoshikage.config.legacy import OLD_NAMES
 from hoshikage.config.schema import section_fields

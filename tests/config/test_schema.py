@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 import pytest
-from hoshikage.config.schema import ROOT_SECTION, describe_type, section_fields
 from msgspec import Meta
 
 from hoshikage import SettingsSection
+from hoshikage.config.schema import ROOT_SECTION, describe_type, section_fields
 from tests.config.clock import CLOCK
 
 

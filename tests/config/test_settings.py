@@ -6,10 +6,10 @@ from pathlib import Path
 
 import platformdirs
 import pytest
-from hoshikage.config.settings import load_settings
-from hoshikage.core.settings import KERNEL_SECTIONS, ServerSettings
 
 from hoshikage import ConfigError
+from hoshikage.config.settings import load_settings
+from hoshikage.core.settings import KERNEL_SECTIONS, ServerSettings
 from tests.config.clock import ClockSettings, clock_of, load
 
 CLOCK_KEYS = "zone, nickname, hours, speed, offset, loud, bells, dial, key, pin"

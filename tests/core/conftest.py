@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 import structlog
+
 from hoshikage.config.project import Project
 from hoshikage.core.catalog import Catalog
 from hoshikage.core.gguf import DigestCache
 from hoshikage.core.registry import Registry, RegistryFiles
 from hoshikage.core.residence import Residence
 from hoshikage.core.settings import ResidencySettings
-
 from tests.fakes import FakeEngine, FakeSource
 
 if TYPE_CHECKING:

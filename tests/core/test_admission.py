@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 
 import pytest
-from hoshikage.core.admission import Admission
-from hoshikage.core.errors import AdmissionTimeout, ModelLoadFailed, QueueFull
-from hoshikage.core.residence import Residence
-from hoshikage.core.settings import AdmissionSettings, ResidencySettings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hoshikage import ModelRecord
+from hoshikage.core.admission import Admission
+from hoshikage.core.errors import AdmissionTimeout, ModelLoadFailed, QueueFull
+from hoshikage.core.residence import Residence
+from hoshikage.core.settings import AdmissionSettings, ResidencySettings
 from tests.fakes import FakeEngine, until
 
 A, B, C = (ModelRecord(name, engine="fake") for name in "abc")

@@ -6,13 +6,13 @@ import os
 from dataclasses import dataclass, field
 
 import pytest
+from structlog.testing import capture_logs
+
+from hoshikage import ModelFacts, ModelRecord
 from hoshikage.core.catalog import Catalog, record_of
 from hoshikage.core.errors import ModelFileError, ModelLoadFailed, ModelNotFound, RegistryError
 from hoshikage.core.gguf import DigestCache
 from hoshikage.core.registry import ModelEntry
-from structlog.testing import capture_logs
-
-from hoshikage import ModelFacts, ModelRecord
 from tests.fakes import FakeEngine, FakeSource
 
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from hoshikage.core import discovery
 from hoshikage.core.discovery import BUILT_IN, entry_points, folder_files
 

@@ -7,14 +7,14 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
-from hoshikage.config.project import Project
-from hoshikage.config.settings import load_settings
-from hoshikage.core.discovery import Candidate
-from hoshikage.core.manager import PluginChoice, PluginManager
 from msgspec import Meta
 from quart import Blueprint
 
 from hoshikage import Check, CheckResult, RouteGroup, SettingsSection, hookimpl
+from hoshikage.config.project import Project
+from hoshikage.config.settings import load_settings
+from hoshikage.core.discovery import Candidate
+from hoshikage.core.manager import PluginChoice, PluginManager
 from tests.fakes import FakeEngine, FakeFilter, FakeObserver, FakeSource
 
 if TYPE_CHECKING:

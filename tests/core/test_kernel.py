@@ -9,13 +9,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
+
+from hoshikage import Caller, ChatRequest, Chunk, ConfigError, Done, Message
 from hoshikage.core import kernel as kernel_module
 from hoshikage.core.errors import ModelLoadFailed, ModelNotFound, PluginError, RegistryError
 from hoshikage.core.kernel import Kernel, assemble, sync_tags
 from hoshikage.core.registry import ModelEntry, Registry
-from structlog.testing import capture_logs
-
-from hoshikage import Caller, ChatRequest, Chunk, ConfigError, Done, Message
 from tests.fakes import until
 
 CALLER = Caller()

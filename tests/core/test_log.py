@@ -7,6 +7,7 @@ import logging
 
 import pytest
 import structlog
+
 from hoshikage.core.log import set_up_logging, wants_json
 from hoshikage.core.settings import LogSettings
 

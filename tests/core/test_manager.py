@@ -9,21 +9,20 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from structlog.testing import capture_logs
+
+from hoshikage import ChatRequest, ModelRecord, RouteGroup, SettingsSection, hookimpl
 from hoshikage.config.project import Project
 from hoshikage.config.settings import load_settings
 from hoshikage.core.discovery import BUILT_IN, Candidate, folder_files
 from hoshikage.core.errors import PluginError
 from hoshikage.core.manager import PluginChoice, PluginManager
 from hoshikage.core.settings import KERNEL_SECTIONS
-from structlog.testing import capture_logs
-
-from hoshikage import ChatRequest, ModelRecord, RouteGroup, SettingsSection, hookimpl
 from tests.fakes import FakeEngine, FakeFilter, FakeObserver, FakeSource
 
 if TYPE_CHECKING:
-    from hoshikage.core.manager import PluginRow
-
     from hoshikage import Settings
+    from hoshikage.core.manager import PluginRow
 
 HEADER = """
 from types import SimpleNamespace

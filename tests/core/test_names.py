@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from hoshikage.core.errors import InvalidRequest
-from hoshikage.core.names import MAX_NAME_CHARS, check_name, name_key
 from hypothesis import given
 from hypothesis import strategies as st
+
+from hoshikage.core.errors import InvalidRequest
+from hoshikage.core.names import MAX_NAME_CHARS, check_name, name_key
 
 
 @pytest.mark.parametrize(

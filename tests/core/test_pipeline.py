@@ -9,6 +9,9 @@ from contextlib import aclosing
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
+
+from hoshikage import Caller, ChatRequest, Chunk, Done, Message, ModelRecord, Receipt, Started, Usage
 from hoshikage.core.admission import Admission
 from hoshikage.core.errors import EngineFailed, InvalidRequest, ModelLoadFailed, QueueFull
 from hoshikage.core.log import set_up_logging
@@ -16,9 +19,6 @@ from hoshikage.core.pipeline import Pipeline
 from hoshikage.core.receipts import ReceiptBook
 from hoshikage.core.settings import AdmissionSettings, LogSettings
 from hoshikage.plugins.access_log.observer import AccessLog
-from structlog.testing import capture_logs
-
-from hoshikage import Caller, ChatRequest, Chunk, Done, Message, ModelRecord, Receipt, Started, Usage
 from tests.fakes import FakeFilter, FakeObserver, until
 
 RECORD = ModelRecord("a", engine="fake")

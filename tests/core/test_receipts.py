@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from hoshikage.core.receipts import ReceiptBook
 
 from hoshikage import Caller, Receipt
+from hoshikage.core.receipts import ReceiptBook
 
 
 def receipt(number: int) -> Receipt:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from hoshikage.config.project import Project
 from hoshikage.core import files as files_module
 from hoshikage.core import registry as registry_module

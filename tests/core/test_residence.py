@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hoshikage.core.errors import ModelLoadFailed
-from hoshikage.core.settings import ResidencySettings
 
 from hoshikage import ModelRecord
+from hoshikage.core.errors import ModelLoadFailed
+from hoshikage.core.settings import ResidencySettings
 from tests.fakes import until
 
 A, B, C = (ModelRecord(name, engine="fake") for name in "abc")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from hoshikage.core.residency import Occupant, Room, make_room
 from hypothesis import given
 from hypothesis import strategies as st
+
+from hoshikage.core.residency import Occupant, Room, make_room
 
 
 def idle(key: str, last_used: float) -> Occupant:

@@ -9,10 +9,10 @@ from dataclasses import replace
 
 import pytest
 import structlog
-from hoshikage.core.errors import ModelLoadFailed, ServerStopping
-from hoshikage.core.slots import NEVER, Action, ModelSlot, Situation, SlotState, next_action
 
 from hoshikage import ModelRecord
+from hoshikage.core.errors import ModelLoadFailed, ServerStopping
+from hoshikage.core.slots import NEVER, Action, ModelSlot, Situation, SlotState, next_action
 from tests.fakes import FakeEngine, FakeModel, until
 
 RECORD = ModelRecord("gemma", engine="fake")

@@ -6,10 +6,10 @@ import datetime
 from dataclasses import replace
 
 import pytest
-from hoshikage.core.registry import RegistryFiles
-from hoshikage.core.tags import tags_cache, tags_ollama, write_tags
 
 from hoshikage import ModelFacts, ModelRecord
+from hoshikage.core.registry import RegistryFiles
+from hoshikage.core.tags import tags_cache, tags_ollama, write_tags
 
 MODIFIED = datetime.datetime(2025, 1, 2, 3, 4, 5, 678901)  # noqa: DTZ001 - the old format is local time
 RECORD = ModelRecord("LFM2.5_日本", size_bytes=1234, modified_at=MODIFIED.timestamp(), digest="ab" * 32)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+
 from hoshikage.core import hookspecs
 from hoshikage.core.manager import PluginChoice, PluginManager
 

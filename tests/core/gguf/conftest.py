@@ -11,6 +11,7 @@ import gguf
 import numpy as np
 import pytest
 from gguf import quants
+
 from hoshikage.core.errors import ModelFileError
 from hoshikage.core.gguf import read_header
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+
 from hoshikage.core.errors import ModelFileError
 from hoshikage.core.gguf.cursor import WINDOW_BYTES, Cursor
-
 from tests.core.gguf import raw_gguf as raw
 
 

@@ -8,9 +8,10 @@ import os
 import threading
 
 import pytest
+from structlog.testing import capture_logs
+
 from hoshikage.core.errors import ModelFileError
 from hoshikage.core.gguf import DigestCache, sha256_of
-from structlog.testing import capture_logs
 
 SMOLLM2_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 DIGEST = "ab" * 32

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+
 from hoshikage.core.contracts import ModelFacts
 from hoshikage.core.errors import ModelFileError
 from hoshikage.core.gguf import facts_of, read_header
-
 from tests.core.gguf import raw_gguf as raw
 
 TENSORS = (raw.tensor("norm", (16,)), raw.tensor("weight", (64,), raw.Q4_0, offset=64))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 
 import pytest
+
 from hoshikage.core.errors import ModelFileError
 from hoshikage.core.gguf.opening import open_model_file
 

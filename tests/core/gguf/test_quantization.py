@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gguf as reference
 import pytest
+
 from hoshikage.core.gguf.quantization import FILE_TYPES, TENSOR_TYPES
 
 # The reference package has the old layout of Q8_1 (40 bytes); ggml itself has had 36 since 2024, and no file

@@ -9,11 +9,11 @@ import tracemalloc
 
 import gguf as reference
 import pytest
-from hoshikage.core.errors import ModelFileError
-from hoshikage.core.gguf import ValueType, facts_of, read_header
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hoshikage.core.errors import ModelFileError
+from hoshikage.core.gguf import ValueType, facts_of, read_header
 from tests.core.gguf import raw_gguf as raw
 
 FLIPS_LIMIT_S = 60.0

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from hoshikage.core.gguf import read_header
 
+from hoshikage.core.gguf import read_header
 from tests.core.gguf import raw_gguf as raw
 
 

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 import httpx
 import msgspec
 import pytest
+
 from hoshikage.core.errors import InvalidRequest
 from hoshikage.core.http.body import check
-
 from tests.wire import chat
 
 if TYPE_CHECKING:

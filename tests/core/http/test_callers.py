@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+
 from hoshikage.core.http.callers import host_allowed, host_of, origin_allowed, request_id_of
 
 if TYPE_CHECKING:

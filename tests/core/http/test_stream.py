@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+
+from hoshikage import Chunk, Done, Started, Usage
 from hoshikage.core.errors import EngineFailed, HoshikageError, ServerStopping
 from hoshikage.core.http.stream import Answer, Streams
 from hoshikage.core.settings import ServerSettings
-
-from hoshikage import Chunk, Done, Started, Usage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

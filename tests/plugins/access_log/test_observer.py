@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hoshikage.plugins.access_log.observer import AccessLog
 from structlog.testing import capture_logs
 
 from hoshikage import Caller, ChatRequest, Message, Receipt, Usage
+from hoshikage.plugins.access_log.observer import AccessLog
 
 REQUEST = ChatRequest("r1", "m", messages=(Message("user", "my secret"),), prompt="raw secret")
 RECEIPT = Receipt(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from hoshikage.plugins.defaults.filter import SAMPLING_DEFAULTS, DefaultsFilter
-from hoshikage.plugins.defaults.settings import DefaultsSettings
 
 from hoshikage import Caller, ChatRequest, ModelRecord, Sampling
+from hoshikage.plugins.defaults.filter import SAMPLING_DEFAULTS, DefaultsFilter
+from hoshikage.plugins.defaults.settings import DefaultsSettings
 
 SETTINGS = DefaultsSettings(
     temperature=0.2,

@@ -6,14 +6,14 @@ import asyncio
 from contextlib import aclosing
 
 import pytest
-from hoshikage.core.errors import ContextOverflow, EngineFailed, ModelLoadFailed, WorkerDied
-from hoshikage.plugins.engine_echo.engine import EchoEngine, EchoModel, tokens_of
-from hoshikage.plugins.engine_echo.settings import EchoSettings
-from hoshikage.plugins.engine_echo.source import EchoModels
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hoshikage import ChatRequest, Chunk, Done, Message, ModelRecord, Started
+from hoshikage.core.errors import ContextOverflow, EngineFailed, ModelLoadFailed, WorkerDied
+from hoshikage.plugins.engine_echo.engine import EchoEngine, EchoModel, tokens_of
+from hoshikage.plugins.engine_echo.settings import EchoSettings
+from hoshikage.plugins.engine_echo.source import EchoModels
 
 LONG_S = 60.0
 LIMIT_S = 2.0

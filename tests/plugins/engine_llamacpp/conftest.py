@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
-from hoshikage.plugins.engine_llamacpp.engine import LlamaCppEngine
-from hoshikage.plugins.engine_llamacpp.settings import LlamaCppSettings
 
 from hoshikage import ModelRecord
+from hoshikage.plugins.engine_llamacpp.engine import LlamaCppEngine
+from hoshikage.plugins.engine_llamacpp.settings import LlamaCppSettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from hoshikage import CheckResult
 from hoshikage.plugins.engine_llamacpp import checks
 from hoshikage.plugins.engine_llamacpp.checks import (
     check_build,
@@ -16,8 +18,6 @@ from hoshikage.plugins.engine_llamacpp.checks import (
     llamacpp_checks,
     unused_features,
 )
-
-from hoshikage import CheckResult
 
 
 def test_the_engine_has_three_checks():

@@ -7,12 +7,12 @@ import threading
 from types import MappingProxyType
 
 import pytest
+
+from hoshikage import ChatRequest, Message, Sampling
 from hoshikage.core.errors import ContextOverflow, EngineFailed, InvalidRequest
 from hoshikage.plugins.engine_llamacpp import frames
 from hoshikage.plugins.engine_llamacpp.process import error_of, generate_frame
 from hoshikage.plugins.engine_llamacpp.worker.loop import Connection
-
-from hoshikage import ChatRequest, Message, Sampling
 
 READ_LIMIT_S = 10.0
 

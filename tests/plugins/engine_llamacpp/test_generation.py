@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hoshikage.core.errors import ContextOverflow, InvalidRequest
-from hoshikage.plugins.engine_llamacpp.worker.template import ChatTemplate
 
 from hoshikage import Message, Sampling
+from hoshikage.core.errors import ContextOverflow, InvalidRequest
+from hoshikage.plugins.engine_llamacpp.worker.template import ChatTemplate
 from tests.plugins.engine_llamacpp.answers import COUNTS, GREEDY, ask, ask_together, chat, raw
 from tests.plugins.engine_llamacpp.conftest import N_CTX, SMALL_N_CTX
 

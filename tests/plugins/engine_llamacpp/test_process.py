@@ -14,13 +14,14 @@ import gguf
 import numpy as np
 import psutil
 import pytest
+
+from hoshikage import Chunk, ModelRecord, Started
 from hoshikage.core.errors import ModelLoadFailed, WorkerDied
 from hoshikage.plugins.engine_llamacpp import frames
 from hoshikage.plugins.engine_llamacpp.engine import LlamaCppEngine
+from hoshikage.plugins.engine_llamacpp.process import Channel
 from hoshikage.plugins.engine_llamacpp.settings import LlamaCppSettings
-
-from hoshikage import Chunk, ModelRecord, Started
-from tests.plugins.engine_llamacpp.answers import ask, raw
+from tests.plugins.engine_llamacpp.answers import COUNTS, ask, raw
 from tests.plugins.engine_llamacpp.conftest import N_THREADS, SMALL_N_CTX
 
 pytestmark = [pytest.mark.model, pytest.mark.asyncio(loop_scope="module")]
@@ -103,9 +104,9 @@ async def test_a_caller_that_leaves_the_queue_is_forgotten(small_model, taken):
 
 async def test_others_go_on_when_one_leaves(small_model):
     """A cancelled neighbour does not touch an answer."""
-    alone = await ask(small_model, raw(STORY))
+    alone = await ask(small_model, raw(COUNTS[0]))
     neighbour = asyncio.create_task(ask(small_model, ENDLESS))
-    beside = asyncio.create_task(ask(small_model, raw(STORY)))
+    beside = asyncio.create_task(ask(small_model, raw(COUNTS[0])))
     await asyncio.sleep(0)
     neighbour.cancel()
 
@@ -222,7 +223,11 @@ async def test_the_worker_ends_when_its_server_is_killed(smollm2_path, hangs):
     parent.kill()
     await parent.wait()
 
-    await until(lambda: not is_running(pid))
+    try:
+        await until(lambda: not is_running(pid))
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 # --- failed loads ---
@@ -259,6 +264,26 @@ async def test_a_cancelled_load_leaves_no_process(record):
     before = worker_pids()
     loading = asyncio.create_task(ENGINE.load(record))
     await until(lambda: worker_pids() > before)
+    loading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await loading
+
+    assert before == worker_pids()
+
+
+@pytest.mark.parametrize("moment", ["open", "send"])
+async def test_a_load_cancelled_at_its_start_leaves_no_process(record, monkeypatch, moment):
+    """Giving up before the worker has read its first frame leaves none behind either."""
+    before = worker_pids()
+    reached = asyncio.Event()
+
+    async def never_end(*_: object) -> None:
+        reached.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Channel, moment, never_end)
+    loading = asyncio.create_task(ENGINE.load(record))
+    await reached.wait()
     loading.cancel()
     with pytest.raises(asyncio.CancelledError):
         await loading

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+
 from hoshikage.config.project import Project
 from hoshikage.config.settings import load_settings
 from hoshikage.plugins import model_folder

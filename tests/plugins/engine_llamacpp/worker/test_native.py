@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import llama_cpp
 import pytest
+
 from hoshikage.plugins.engine_llamacpp.worker.native import NativeLog, _last_words
 
 

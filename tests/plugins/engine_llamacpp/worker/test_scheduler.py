@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from hoshikage.plugins.engine_llamacpp.worker.scheduler import Limits, StepPlan, Work, cells_used, plan_step
-from hoshikage.plugins.engine_llamacpp.worker.sequence import Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from hoshikage.plugins.engine_llamacpp.worker.scheduler import Limits, StepPlan, Work, cells_used, plan_step
+from hoshikage.plugins.engine_llamacpp.worker.sequence import Sequence
 
 EXAMPLES = 250
 LIMITS = Limits(n_cells=100, n_batch=16, prefill_chunk=8, max_num_seqs=4)

@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+
 from hoshikage.plugins.engine_llamacpp.worker import template
 from hoshikage.plugins.engine_llamacpp.worker.template import ChatTemplate, TemplateRefused
 

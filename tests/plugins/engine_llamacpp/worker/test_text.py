@@ -5,9 +5,10 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hoshikage.plugins.engine_llamacpp.worker.text import TextStream, first_stop, longest_stop_prefix
 from hypothesis import given
 from hypothesis import strategies as st
+
+from hoshikage.plugins.engine_llamacpp.worker.text import TextStream, first_stop, longest_stop_prefix
 
 # Few letters, so that stop strings are found, overlap and are almost found.
 TEXT = st.text("ab。影🌟\ufffd", max_size=30) | st.text(max_size=30).map(lambda t: t.encode("utf-8", "ignore").decode())
