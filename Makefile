@@ -7,7 +7,7 @@ BASE_STAMP := $(VENV)/.installed-base
 DEV_STAMP := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help run install model test test-fast lint format types wheel-check docs clean
+.PHONY: help run install model test test-fast test-model lint format types wheel-check docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -19,11 +19,13 @@ install: $(BASE_STAMP) ## install the server into .venv
 
 model: $(MODEL) ## bring the small model, its SHA-256 checked
 
-test: $(DEV_STAMP) $(MODEL) ## run all tests
-	@$(BIN)/python -m pytest
+test: test-fast test-model ## run all tests
+
+test-model: $(DEV_STAMP) $(MODEL) ## run the tests that need the model, one at a time: they use every core
+	@$(BIN)/python -m pytest -m model
 
 test-fast: $(DEV_STAMP) ## run the tests that need no model
-	@$(BIN)/python -m pytest -m "not model"
+	@$(BIN)/python -m pytest -m "not model" -n 2
 
 lint: $(DEV_STAMP) ## check style
 	@$(BIN)/ruff check .

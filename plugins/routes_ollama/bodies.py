@@ -10,6 +10,10 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+# What llama.cpp counts with.
+INT32_MAX = 2**31 - 1
+
+Seed = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Probability = Annotated[float, Meta(ge=0, le=1)]
 StopString = Annotated[str, Meta(max_length=1000)]
 
@@ -18,16 +22,16 @@ class Options(msgspec.Struct, frozen=True):
     """The options that are honoured; `OTHERS` are taken note of and have no effect."""
 
     temperature: Annotated[float, Meta(ge=0, le=100)] | None = None
-    top_k: Annotated[int, Meta(ge=0)] | None = None
+    top_k: Annotated[int, Meta(ge=0, le=INT32_MAX)] | None = None
     top_p: Probability | None = None
     min_p: Probability | None = None
     typical_p: Probability | None = None
     repeat_penalty: Annotated[float, Meta(gt=0, le=100)] | None = None
-    repeat_last_n: Annotated[int, Meta(ge=-1)] | None = None
+    repeat_last_n: Annotated[int, Meta(ge=-1, le=INT32_MAX)] | None = None
     presence_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
     frequency_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
-    seed: int | None = None
-    num_predict: Annotated[int, Meta(ge=-2)] | None = None
+    seed: Seed | None = None
+    num_predict: Annotated[int, Meta(ge=-2, le=INT32_MAX)] | None = None
     stop: StopString | Annotated[list[StopString], Meta(max_length=64)] | None = None
 
 

@@ -10,6 +10,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+# What llama.cpp counts with.
+INT32_MAX = 2**31 - 1
+
+Seed = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Probability = Annotated[float, Meta(ge=0, le=1)]
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
 StopString = Annotated[str, Meta(max_length=1000)]
@@ -47,10 +51,10 @@ class ChatBody(msgspec.Struct, frozen=True):
     stream_options: StreamOptions | None = None
     temperature: Annotated[float, Meta(ge=0, le=100)] | None = None
     top_p: Probability | None = None
-    max_tokens: Annotated[int, Meta(ge=1)] | None = None
-    max_completion_tokens: Annotated[int, Meta(ge=1)] | None = None
+    max_tokens: Annotated[int, Meta(ge=1, le=INT32_MAX)] | None = None
+    max_completion_tokens: Annotated[int, Meta(ge=1, le=INT32_MAX)] | None = None
     stop: StopString | Annotated[list[StopString], Meta(max_length=64)] | None = None
-    seed: int | None = None
+    seed: Seed | None = None
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
     logit_bias: dict[str, Annotated[float, Meta(ge=-100, le=100)]] | None = None
@@ -63,10 +67,10 @@ class ChatBody(msgspec.Struct, frozen=True):
     tool_choice: str | dict[str, Any] | None = None
     modalities: list[str] | None = None
 
-    top_k: Annotated[int, Meta(ge=0)] | None = None
+    top_k: Annotated[int, Meta(ge=0, le=INT32_MAX)] | None = None
     min_p: Probability | None = None
     typical_p: Probability | None = None
     repeat_penalty: Annotated[float, Meta(gt=0, le=100)] | None = None
-    repeat_last_n: Annotated[int, Meta(ge=-1)] | None = None
+    repeat_last_n: Annotated[int, Meta(ge=-1, le=INT32_MAX)] | None = None
     grammar: str | None = None
     json_schema: Any = None

@@ -10,6 +10,7 @@ from hoshikage.core.errors import InvalidRequest, NotSupported
 if TYPE_CHECKING:
     from hoshikage.plugins.routes_openai.bodies import ChatBody, MessageBody
 
+LONGEST_TOKEN_ID = 9  # digits; no vocabulary has a billion tokens
 ROLES = {"developer": "system", "function": "tool"}
 
 
@@ -51,10 +52,9 @@ def sampling(body: ChatBody) -> Sampling:
 
 def token_id(key: str) -> int:
     """A token id as JSON writes it: a key is always a string."""
-    try:
-        return int(key)
-    except ValueError as error:
-        raise InvalidRequest(f"logit_bias: the key {key!r} is no token id", param="logit_bias") from error
+    if not key.isascii() or not key.isdecimal() or len(key) > LONGEST_TOKEN_ID:
+        raise InvalidRequest(f"logit_bias: the key {key[:40]!r} is no token id", param="logit_bias")
+    return int(key)
 
 
 def message(body: MessageBody, field: str) -> Message:

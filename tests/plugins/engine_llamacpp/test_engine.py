@@ -13,6 +13,7 @@ from hoshikage import ModelRecord
 from hoshikage.core.errors import ModelFileError, ModelLoadFailed
 from hoshikage.plugins.engine_llamacpp import engine as engine_module
 from hoshikage.plugins.engine_llamacpp.engine import LlamaCppEngine, init_frame, usable_cores
+from hoshikage.plugins.engine_llamacpp.process import worker_environment
 from hoshikage.plugins.engine_llamacpp.settings import LlamaCppSettings
 
 SETTINGS = LlamaCppSettings(n_ctx=4096, n_threads=3)
@@ -164,3 +165,16 @@ def test_the_module_imports_no_native_code():
     ended = subprocess.run([sys.executable, "-c", code], check=False)
 
     assert 0 == ended.returncode
+
+
+@pytest.mark.parametrize("variable", ["GOMP_SPINCOUNT", "OMP_WAIT_POLICY"])
+def test_what_the_user_says_of_spinning_threads_counts(variable: str):
+    """A choice in the environment is left alone."""
+    environ = {variable: "passive", "PATH": "/bin"}
+
+    assert environ == worker_environment(environ)
+
+
+def test_workers_threads_sleep_soon_at_a_barrier():
+    """Without a choice the worker's threads do not spin long while they wait for each other."""
+    assert {"PATH": "/bin", "GOMP_SPINCOUNT": "2000"} == worker_environment({"PATH": "/bin"})
