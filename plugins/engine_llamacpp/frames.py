@@ -120,6 +120,7 @@ class Delta(msgspec.Struct, frozen=True, array_like=True):
     completion_tokens: int = 0
     prefill_s: float = 0.0
     decode_s: float = 0.0
+    cached_tokens: int = 0
 
 
 class Step(msgspec.Struct, frozen=True, tag="step"):

@@ -292,6 +292,7 @@ def usage_of(delta: frames.Delta) -> Usage:
     return Usage(
         prompt_tokens=delta.prompt_tokens,
         completion_tokens=delta.completion_tokens,
+        cached_tokens=delta.cached_tokens,
         prefill_s=delta.prefill_s,
         decode_s=delta.decode_s,
     )

@@ -15,6 +15,7 @@ from hoshikage.plugins.engine_llamacpp.worker.native import (
     NativeLog,
     NativeModel,
 )
+from hoshikage.plugins.engine_llamacpp.worker.prefix import best_donor
 from hoshikage.plugins.engine_llamacpp.worker.sampler import SamplerChain
 from hoshikage.plugins.engine_llamacpp.worker.scheduler import Limits, StepPlan, plan_step
 from hoshikage.plugins.engine_llamacpp.worker.sequence import Sequence
@@ -185,8 +186,10 @@ class Loop:
         plan = plan_step(self._running, self._waiting, self._limits)
         for sequence in plan.preempted:
             self._preempt(sequence)
-        for sequence in plan.admitted:
-            self._admit(sequence)
+        shared = [self._admit(sequence) for sequence in plan.admitted]
+        if any(shared):
+            # What is shared needs no computing, so the step has room for more.
+            plan = plan_step(self._running, (), self._limits)
         rows = self._compute(plan)
         if rows is None:
             return
@@ -253,15 +256,24 @@ class Loop:
             sequence.n_answer,
             sequence.first_token_at - sequence.begun_at,
             now - sequence.first_token_at,
+            sequence.n_shared,
         )
 
     # --- joining and leaving ---
 
-    def _admit(self, sequence: Sequence) -> None:
+    def _admit(self, sequence: Sequence) -> bool:
+        """Give a sequence a slot. Returns whether it shares the beginning of one that runs."""
         self._waiting.remove(sequence)
         sequence.slot = self._free_slots.pop()
-        sequence.begun_at = sequence.begun_at or time.monotonic()
+        donor, length = best_donor(sequence.tokens, self._running) if self._model.shares_prefixes else (None, 0)
+        if donor is not None and donor.slot is not None:
+            self._model.share(donor.slot, sequence.slot, length)
+            sequence.n_computed = length
+        if not sequence.begun_at:
+            sequence.begun_at = time.monotonic()
+            sequence.n_shared = sequence.n_computed
         self._running.append(sequence)
+        return length > 0
 
     def _preempt(self, sequence: Sequence) -> None:
         """Take a running sequence's cells; it comes back first, and is computed again with what it has said."""

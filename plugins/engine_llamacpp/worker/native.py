@@ -61,6 +61,7 @@ class NativeModel:
         self.n_ctx: int = llama_cpp.llama_n_ctx(self.context)
         self.n_vocab: int = llama_cpp.llama_vocab_n_tokens(self.vocab)
         self.size_bytes: int = llama_cpp.llama_model_size(self.model) + _cache_bytes(self.model, self.n_ctx)
+        self.shares_prefixes: bool = _can_share(self.model)
         self._adds_bos = bool(llama_cpp.llama_vocab_get_add_bos(self.vocab))
 
     def chat_template(self) -> str:
@@ -102,6 +103,10 @@ class NativeModel:
     def ends_answer(self, token: int) -> bool:
         """Whether the model says with this token that the answer is complete."""
         return bool(llama_cpp.llama_vocab_is_eog(self.vocab, token))
+
+    def share(self, source: int, slot: int, length: int) -> None:
+        """Let a slot use the first `length` cells of another one; no cell is copied."""
+        llama_cpp.llama_memory_seq_cp(self._memory, source, slot, 0, length)
 
     def forget(self, slot: int) -> None:
         """Free all cells of a sequence."""
@@ -192,6 +197,12 @@ def _new_context(model: Any, init: Init, log: NativeLog) -> Any:
         llama_cpp.llama_model_free(model)
         raise LoadError(_last_words(log, f"no context of {params.n_ctx} tokens can be made"))
     return context
+
+
+def _can_share(model: Any) -> bool:
+    """Whether the memory can be cut at any token: not where it is a running state or a sliding window."""
+    state = llama_cpp.llama_model_is_recurrent(model) or llama_cpp.llama_model_is_hybrid(model)
+    return not state and llama_cpp.llama_model_n_swa(model) == 0
 
 
 def _cache_type(name: str) -> int:

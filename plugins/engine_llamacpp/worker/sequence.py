@@ -19,6 +19,7 @@ class Sequence:
         tokens: prompt and answer, as token ids.
         n_prompt: how many of them are the prompt.
         n_computed: how many of them have their cells in the KV cache.
+        n_shared: how many prompt tokens it took over from another sequence when it began.
         slot: the cache's sequence number while it runs; `None` while it waits.
         max_tokens: the longest answer.
     """
@@ -30,6 +31,7 @@ class Sequence:
     sampler: SamplerChain | None = None
     text: TextStream | None = None
     n_computed: int = 0
+    n_shared: int = 0
     slot: int | None = None
     begun_at: float = 0.0
     first_token_at: float = field(default=0.0)

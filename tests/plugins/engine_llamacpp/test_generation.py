@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from dataclasses import replace
 
 import pytest
 
-from hoshikage import Message, Sampling
+from hoshikage import Chunk, Message, Sampling
 from hoshikage.core.errors import ContextOverflow, InvalidRequest
 from hoshikage.plugins.engine_llamacpp.worker.template import ChatTemplate
-from tests.plugins.engine_llamacpp.answers import COUNTS, GREEDY, ask, ask_together, chat, raw
+from tests.plugins.engine_llamacpp.answers import ANSWER_LIMIT_S, COUNTS, GREEDY, ask, ask_together, chat, raw
 from tests.plugins.engine_llamacpp.conftest import N_CTX, SMALL_N_CTX
 
 pytestmark = [pytest.mark.model, pytest.mark.asyncio(loop_scope="module")]
@@ -314,3 +316,46 @@ async def test_a_full_cache_makes_callers_wait_and_loses_nothing(small_model):
 def equal_count(alone, answers) -> int:
     """How many answers are the same as without company."""
     return sum(text == answer.text for text, answer in zip(alone, answers, strict=True))
+
+
+# --- common beginnings ---
+
+
+async def test_who_joins_takes_over_a_running_beginning(model):
+    """A second caller with the same beginning computes only the rest, and gets the answer it would get alone."""
+    first, second = (raw(f"{COUNTS[0]} 5, 6, 7, 8, {end}", max_tokens=16) for end in ("9, 10,", "9, 10, 11,"))
+    alone = await ask(model, second)
+    begun = asyncio.Event()
+    running = asyncio.create_task(read_until_cancelled(model, replace(first, max_tokens=400), begun))
+    await asyncio.wait_for(begun.wait(), ANSWER_LIMIT_S)
+    beside = await ask(model, second)
+    running.cancel()
+
+    assert 0 == alone.done.usage.cached_tokens
+    assert beside.done.usage.prompt_tokens > beside.done.usage.cached_tokens > alone.done.usage.prompt_tokens // 2
+    assert alone.text == beside.text
+
+
+async def test_a_shared_beginning_outlives_who_computed_it(model):
+    """When the one that computed a beginning leaves, those that share it go on unchanged."""
+    request = raw(f"{COUNTS[1]} 14, 15, 16, 17,", max_tokens=40)
+    alone = await ask(model, request)
+    begun = asyncio.Event()
+    running = asyncio.create_task(read_until_cancelled(model, replace(request, max_tokens=400), begun))
+    await asyncio.wait_for(begun.wait(), ANSWER_LIMIT_S)
+    events = model.generate(request)
+    pieces = []
+    async for event in events:
+        if isinstance(event, Chunk):
+            pieces.append(event.text)
+            running.cancel()  # at the first piece; later calls change nothing
+
+    assert alone.text == "".join(pieces)
+
+
+async def read_until_cancelled(model, request, begun: asyncio.Event) -> None:
+    """Keep a sequence running, and say when its prompt is computed."""
+    async with contextlib.aclosing(model.generate(request)) as events:
+        async for event in events:
+            if isinstance(event, Chunk):
+                begun.set()
