@@ -27,7 +27,7 @@ pytestmark = pytest.mark.model
 
 STREAMS = 8
 TOKENS = 48
-ROUNDS = 5
+ROUNDS = 8
 TOLD_LIMIT_S = 2.0
 HEALTH_LIMIT_S = 0.1
 SHARE_OF_SEQUENTIAL = 0.75

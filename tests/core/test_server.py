@@ -264,6 +264,14 @@ def test_two_models_take_turns_where_one_may_be_loaded(start_server: Callable[..
     assert [m["name"] for m in loaded] == ["a"]
 
 
+def test_japanese_is_written_as_it_is(echo_server: ServerProcess):
+    """An answer in one piece carries its text unescaped, with the keys in the protocol's order."""
+    answer = httpx.post(f"{echo_server.url}/v1/chat/completions", json=chat("星影"))
+
+    assert "星影".encode() in answer.content
+    assert answer.text.startswith('{"id":"chatcmpl-')
+
+
 def test_ready_and_version_answer(echo_server: ServerProcess):
     """The small status routes answer with what they promise."""
     ready = httpx.get(f"{echo_server.url}/ready").json()
