@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Protocol, cast
 import structlog
 from quart import Response, current_app
 
-from hoshikage.core.contracts import Done
+from hoshikage.core.contracts import Chunk, Done
 from hoshikage.core.errors import HoshikageError, ServerStopping
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+    from collections.abc import AsyncGenerator, Iterator
 
     from quart import Quart
 
@@ -104,14 +104,17 @@ class Streams:
         for answer in self._active:
             answer.fail(ServerStopping("the server is shutting down; try again in a moment", retry_after_s=5))
 
-    @contextlib.asynccontextmanager
-    async def answer(self, events: AsyncGenerator[StreamEvent, None]) -> AsyncIterator[Answer]:
-        """Keep an answer among the active ones while the body runs."""
+    async def collect(self, events: AsyncGenerator[StreamEvent, None]) -> tuple[str, Done]:
+        """Wait for a whole answer. Returns its text, and how it ended."""
         answer = self.open(events)
+        text: list[str] = []
         try:
-            yield answer
+            while not isinstance(event := await answer.next(), Done):
+                if isinstance(event, Chunk):
+                    text.append(event.text)
         finally:
             await self.close(answer)
+        return "".join(text), event
 
     def open(self, events: AsyncGenerator[StreamEvent, None]) -> Answer:
         """Begin to read an answer."""

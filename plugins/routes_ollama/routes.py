@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from quart import Blueprint, Response, g, request
 
-from hoshikage import Chunk, Done, RouteGroup
+from hoshikage import RouteGroup
 from hoshikage.core.http.body import read_body
 from hoshikage.core.http.callers import caller_of
 from hoshikage.core.http.stream import streams
@@ -82,13 +82,8 @@ async def answer(server: ServerApi, kind: Kind, wanted: ChatRequest) -> dict[str
     events = server.chat(wanted, caller_of(request))
     if wanted.stream:
         return await streams().respond(events, NdjsonEncoder(kind, wanted))
-    text: list[str] = []
-    async with streams().answer(events) as reader:
-        while not isinstance(event := await reader.next(), Done):
-            if isinstance(event, Chunk):
-                text.append(event.text)
-    whole = "".join(text)
-    return final_row(kind, wanted, whole, whole, event)
+    text, done = await streams().collect(events)
+    return final_row(kind, wanted, text, text, done)
 
 
 async def load_only(server: ServerApi, kind: Kind, body: ChatBody | GenerateBody) -> dict[str, Any]:

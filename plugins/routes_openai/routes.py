@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from quart import Blueprint, g, request
 
-from hoshikage import Chunk, Done, RouteGroup
+from hoshikage import RouteGroup
 from hoshikage.core.http.body import read_body
 from hoshikage.core.http.callers import caller_of
 from hoshikage.core.http.stream import streams
@@ -22,7 +22,7 @@ from hoshikage.plugins.routes_openai.parse import chat_request
 if TYPE_CHECKING:
     from quart import Response
 
-    from hoshikage import ChatRequest, ServerApi
+    from hoshikage import ServerApi
 
 
 def openai_routes(server: ServerApi) -> RouteGroup:
@@ -47,19 +47,10 @@ def openai_routes(server: ServerApi) -> RouteGroup:
         body = await read_body(ChatBody)
         wanted = chat_request(body, g.request_id)
         if not wanted.stream:
-            return await complete(server, wanted)
+            text, done = await streams().collect(server.chat(wanted, caller_of(request)))
+            return completion_body(wanted.request_id, wanted.model, text, done)
         include_usage = bool(body.stream_options and body.stream_options.include_usage)
         encoder = SseEncoder(wanted.request_id, wanted.model, include_usage=include_usage)
         return await streams().respond(server.chat(wanted, caller_of(request)), encoder)
 
     return RouteGroup("openai", blueprint, prefixes=("/v1",), error_body=error_body)
-
-
-async def complete(server: ServerApi, wanted: ChatRequest) -> dict[str, Any]:
-    """Answer in one piece."""
-    text: list[str] = []
-    async with streams().answer(server.chat(wanted, caller_of(request))) as answer:
-        while not isinstance(event := await answer.next(), Done):
-            if isinstance(event, Chunk):
-                text.append(event.text)
-    return completion_body(wanted.request_id, wanted.model, "".join(text), event)

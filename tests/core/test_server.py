@@ -43,18 +43,18 @@ def read_to_the_end(connection: socket.socket) -> bytes:
     return received
 
 
+def serve_to_the_end(data_dir: Path, port: str) -> subprocess.CompletedProcess[str]:
+    """Run a server that cannot start."""
+    command = [sys.executable, "-m", "hoshikage", "serve", "--port", port]
+    variables = environment(data_dir)
+    return subprocess.run(command, env=variables, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+
+
 def test_port_in_use_is_one_line_and_exit_1(echo_server: ServerProcess, tmp_path: Path):
     """A second server on the same port says so in one line and ends with 1."""
     port = echo_server.url.rpartition(":")[2]
 
-    second = subprocess.run(
-        [sys.executable, "-m", "hoshikage", "serve", "--port", port],
-        env=environment(tmp_path),
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        check=False,
-    )
+    second = serve_to_the_end(tmp_path, port)
 
     assert second.returncode == 1
     assert second.stderr.count("\n") == 1
@@ -65,14 +65,7 @@ def test_corrupt_model_map_stops_the_start_and_is_left_alone(tmp_path: Path):
     """A server with a corrupt model map does not start, and does not touch the file."""
     (tmp_path / "model_map.json").write_text('{"half": ')
 
-    done = subprocess.run(
-        [sys.executable, "-m", "hoshikage", "serve", "--port", "0"],
-        env=environment(tmp_path),
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        check=False,
-    )
+    done = serve_to_the_end(tmp_path, "0")
 
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("error: ")

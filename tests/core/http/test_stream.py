@@ -89,6 +89,16 @@ async def test_an_unknown_error_is_hidden_from_the_reader():
     assert "secret" not in caught.value.message
 
 
+async def test_a_whole_answer_is_collected():
+    """Collecting gives the text of all pieces and how the answer ended, and leaves nothing active."""
+    streams = Streams(ServerSettings())
+    source = Source(Started(1), Chunk("a"), Chunk("b"), DONE)
+
+    assert await streams.collect(source.read()) == ("ab", DONE)
+    assert source.closed.is_set()
+    assert len(streams) == 0
+
+
 async def test_aborting_all_ends_every_answer_with_an_error():
     """At shutdown each reader gets an error after what it has not read yet."""
     streams = Streams(ServerSettings())
