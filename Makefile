@@ -5,9 +5,10 @@ BIN := $(VENV)/bin
 MODEL := models/SmolLM2-135M-Instruct.Q4_1.gguf
 BASE_STAMP := $(VENV)/.installed-base
 DEV_STAMP := $(VENV)/.installed-dev
+BENCH_STAMP := $(VENV)/.installed-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help run install model test test-fast test-model lint format types wheel-check docs clean
+.PHONY: help run install model test test-fast test-model lint format types wheel-check docs bench bench-short soak clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,14 +37,24 @@ format: $(DEV_STAMP) ## put the code in form
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-types: $(DEV_STAMP) ## check types
+types: $(BENCH_STAMP) ## check types
 	@$(BIN)/mypy
+	@$(BIN)/mypy --strict -p benchmarks
 
 wheel-check: $(DEV_STAMP) ## build the wheel and check what is in it
 	@$(BIN)/python scripts/check_wheel.py
 
 docs: $(DEV_STAMP) ## write the generated pages anew
 	@HOSHIKAGE_PROJECT_DIR=$(or $(TMPDIR),/tmp) $(BIN)/hoshikage config --markdown > docs/settings.md
+
+bench: $(BENCH_STAMP) $(MODEL) ## measure beside llama.cpp and its peers, into docs/benchmarks (ARGS=--rows …)
+	@$(BIN)/python -m benchmarks --model $(MODEL) $(ARGS)
+
+bench-short: $(BENCH_STAMP) $(MODEL) ## only see that the benchmark works
+	@$(BIN)/python -m benchmarks --model $(MODEL) --short
+
+soak: $(BENCH_STAMP) $(MODEL) ## ten minutes of random load, then a look for leaks
+	@$(BIN)/python -m benchmarks soak --model $(MODEL)
 
 clean: ## remove what these targets made, but no models and no data
 	rm -rf $(VENV) .hatch dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -55,6 +66,10 @@ $(BASE_STAMP): pyproject.toml hatch_build.py scripts/install.py
 $(DEV_STAMP): pyproject.toml hatch_build.py scripts/install.py
 	@$(PYTHON) scripts/install.py $(VENV) ".[dev]"
 	@touch $@ $(BASE_STAMP)
+
+$(BENCH_STAMP): pyproject.toml hatch_build.py scripts/install.py
+	@$(PYTHON) scripts/install.py $(VENV) ".[dev,bench]"
+	@touch $@ $(DEV_STAMP) $(BASE_STAMP)
 
 $(MODEL): | $(BASE_STAMP)
 	@$(BIN)/python scripts/get_model.py $@

@@ -21,6 +21,7 @@ BUILT_IN = (
     "engine_echo",
     "engine_llamacpp",
     "defaults",
+    "chat_formats",
     "access_log",
     "model_folder",
     "routes_openai",

@@ -9,6 +9,7 @@ __all__ = [
     "BodyTooLarge",
     "ConfigError",
     "ContextOverflow",
+    "DeadlineExceeded",
     "EngineFailed",
     "HoshikageError",
     "HostRefused",
@@ -113,6 +114,13 @@ class EngineFailed(HoshikageError):
     """The engine reported an error for this request."""
 
     code = "inference_failed"
+
+
+class DeadlineExceeded(HoshikageError):
+    """The answer was not complete by the deadline that its request named."""
+
+    status = 504
+    code = "deadline_exceeded"
 
 
 class ModelLoadFailed(HoshikageError):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hoshikage.config.schema import SettingsSection
     from hoshikage.config.settings import Settings
     from hoshikage.core.contracts import (
+        ChatFormat,
         Check,
         Engine,
         ModelSource,
@@ -105,8 +106,22 @@ def hoshikage_provide_request_filters(settings: Settings) -> Sequence[RequestFil
 
 
 @hookspec
+def hoshikage_provide_chat_formats(settings: Settings) -> Sequence[ChatFormat]:
+    """Offer formats in which models write thinking and tool calls.
+
+    Called once at start. A model gets the first format that recognises its chat template, lowest `order` first. A
+    format that raises while it is chosen is passed over; one that raises later fails that request.
+
+    Example:
+        >>> @hookimpl
+        ... def hoshikage_provide_chat_formats():
+        ...     return [ParrotFormat()]
+    """
+
+
+@hookspec
 def hoshikage_provide_observers(settings: Settings) -> Sequence[Observer]:
-    """Offer observers that are told how each request ended.
+    """Offer observers that are told how each request for text ended.
 
     Called once at start; observers run after the answer went out.
 

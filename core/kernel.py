@@ -16,12 +16,14 @@ import structlog
 from hoshikage.config.project import Project
 from hoshikage.config.settings import load_settings
 from hoshikage.core.admission import Admission
+from hoshikage.core.capabilities import capabilities_of
 from hoshikage.core.catalog import Catalog
 from hoshikage.core.contracts import KernelStatus
 from hoshikage.core.errors import ModelFileError
+from hoshikage.core.formats import choose_format
 from hoshikage.core.gguf import DigestCache, sha256_of
 from hoshikage.core.manager import PluginChoice, PluginManager
-from hoshikage.core.pipeline import Pipeline
+from hoshikage.core.pipeline import Extensions, Pipeline
 from hoshikage.core.receipts import ReceiptBook
 from hoshikage.core.registry import Registry, RegistryFiles
 from hoshikage.core.residence import Residence
@@ -39,7 +41,18 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from hoshikage.config.settings import Settings
-    from hoshikage.core.contracts import Caller, ChatRequest, ModelFacts, ModelRecord, Receipt, StreamEvent
+    from hoshikage.core.contracts import (
+        Caller,
+        ChatRequest,
+        Embeddings,
+        EmbedRequest,
+        ModelFacts,
+        ModelRecord,
+        Receipt,
+        RerankRequest,
+        Scores,
+        StreamEvent,
+    )
 
 log = structlog.get_logger(__name__)
 
@@ -112,10 +125,15 @@ class Kernel:
         self._receipts = ReceiptBook(self.settings.section(ReceiptSettings).keep)
         self._residence = Residence(self.settings.section(ResidencySettings), self._catalog)
         self._admission = Admission(self.settings.section(AdmissionSettings), self._residence)
+        self._formats = self.manager.chat_formats(self.settings)
         self._pipeline = Pipeline(
-            filters=self.manager.request_filters(self.settings),
+            extensions=Extensions(
+                filters=self.manager.request_filters(self.settings),
+                formats=self._formats,
+                observers=self.manager.observers(self.settings),
+            ),
+            catalog=self._catalog,
             admission=self._admission,
-            observers=self.manager.observers(self.settings),
             receipts=self._receipts,
         )
         self._tasks: list[asyncio.Task[None]] = []
@@ -147,6 +165,29 @@ class Kernel:
     def chat(self, request: ChatRequest, caller: Caller) -> AsyncGenerator[StreamEvent, None]:
         """See `ServerApi.chat`."""
         return self._pipeline.chat(request, self._catalog.model(request.model), caller)
+
+    async def embed(self, request: EmbedRequest, caller: Caller) -> tuple[Embeddings, Receipt]:
+        """See `ServerApi.embed`."""
+        return await self._pipeline.embed(request, self._catalog.model(request.model), caller)
+
+    async def rerank(self, request: RerankRequest, caller: Caller) -> tuple[Scores, Receipt]:
+        """See `ServerApi.rerank`."""
+        return await self._pipeline.rerank(request, self._catalog.model(request.model), caller)
+
+    async def tokenize(self, model: str, text: str, *, special: bool, caller: Caller) -> tuple[int, ...]:
+        """See `ServerApi.tokenize`."""
+        del caller  # as for `load`
+        return await self._pipeline.tokenize(text, self._catalog.model(model), special=special)
+
+    async def detokenize(self, model: str, tokens: tuple[int, ...], *, caller: Caller) -> str:
+        """See `ServerApi.detokenize`."""
+        del caller  # as for `load`
+        return await self._pipeline.detokenize(tokens, self._catalog.model(model))
+
+    async def capabilities(self, record: ModelRecord) -> frozenset[str]:
+        """See `ServerApi.capabilities`."""
+        facts = await self._catalog.facts_or_none(record)
+        return capabilities_of(facts, choose_format(self._formats, facts.chat_template))
 
     def models(self) -> Sequence[ModelRecord]:
         """See `ServerApi.models`."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hoshikage.config.schema import SettingsSection
     from hoshikage.config.settings import Settings
     from hoshikage.core.contracts import (
+        ChatFormat,
         Check,
         Engine,
         ModelSource,
@@ -171,6 +172,11 @@ class PluginManager:
         """The request filters, in the order they run."""
         filters: list[RequestFilter] = self._collect("hoshikage_provide_request_filters", _with(settings=settings))
         return sorted(filters, key=lambda f: f.order)
+
+    def chat_formats(self, settings: Settings) -> list[ChatFormat]:
+        """The chat formats, in the order they are asked."""
+        formats: list[ChatFormat] = self._collect("hoshikage_provide_chat_formats", _with(settings=settings))
+        return sorted(formats, key=lambda f: f.order)
 
     def observers(self, settings: Settings) -> list[Observer]:
         """The observers on offer."""

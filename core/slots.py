@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from hoshikage.core.contracts import LoadedView
+from hoshikage.core.contracts import EngineCounters, LoadedView
 from hoshikage.core.errors import HoshikageError, ModelLoadFailed, ServerStopping
 
 if TYPE_CHECKING:
@@ -177,6 +177,7 @@ class ModelSlot:
             context_length=model.context_length if model else 0,
             size_bytes=model.size_bytes if model else 0,
             pid=model.pid if model else None,
+            counters=model.counters if model else EngineCounters(),
         )
 
     async def stop(self) -> None:

@@ -7,12 +7,35 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from hoshikage import Chunk, Done, ModelFacts, ModelRecord, Started, Usage
+from hoshikage import (
+    Chunk,
+    Constraint,
+    Directions,
+    Done,
+    Embeddings,
+    EngineCounters,
+    ModelFacts,
+    ModelRecord,
+    Scores,
+    Started,
+    Usage,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Callable, Sequence
 
-    from hoshikage import Caller, ChatRequest, Receipt, StreamEvent
+    from hoshikage import (
+        Caller,
+        ChatRequest,
+        EmbedRequest,
+        FormatParser,
+        Parsed,
+        Receipt,
+        RerankRequest,
+        StreamEvent,
+        Tool,
+        ToolCallDelta,
+    )
 
 WAIT_LIMIT_S = 5.0
 TURN_S = 0.001
@@ -20,13 +43,22 @@ TURN_S = 0.001
 
 @dataclass
 class FakeModel:
-    """A loaded model whose every event the test releases or breaks."""
+    """A loaded model whose every event the test releases or breaks.
+
+    Attributes:
+        error: what every request fails with, answers after their words.
+        asked: the requests that came.
+    """
 
     name: str
     context_length: int = 100
     size_bytes: int = 1000
     pid: int | None = None
     words: tuple[str, ...] = ("one", " two")
+    vector: tuple[float, ...] = (0.6, 0.8)
+    tail: str = ""
+    counters: EngineCounters = field(default_factory=EngineCounters)
+    asked: list[object] = field(default_factory=list)
     error: Exception | None = None
     closed: int = 0
     cancelled: int = 0
@@ -39,21 +71,53 @@ class FakeModel:
 
     async def generate(self, request: ChatRequest) -> AsyncGenerator[StreamEvent, None]:
         """Start, wait for `hold`, say the words, then fail or be done."""
+        self.asked.append(request)
         self.running += 1
         finished = False
         try:
-            yield Started(3)
+            yield Started(3, self.tail)
             await self.hold.wait()
             for word in self.words:
-                yield Chunk(word)
+                for index in range(request.n):
+                    yield Chunk(word, index=index)
             if self.error is not None:
                 finished = True
                 raise self.error
             finished = True
-            yield Done("stop", Usage(3, len(self.words)))
+            yield Done("stop", Usage(3, len(self.words)), more=("stop",) * (request.n - 1))
         finally:
             self.running -= 1
             self.cancelled += not finished
+
+    async def embed(self, request: EmbedRequest) -> Embeddings:
+        """The vector for each input."""
+        await self._asked(request)
+        return Embeddings((self.vector,) * len(request.inputs), 2 * len(request.inputs))
+
+    async def rerank(self, request: RerankRequest) -> Scores:
+        """Each document is half as relevant as the one before."""
+        await self._asked(request)
+        return Scores(tuple(0.5**i for i in range(len(request.documents))), 5)
+
+    async def tokenize(self, text: str, *, special: bool = True) -> tuple[int, ...]:
+        """Code points, after a 0 where special tokens are wanted."""
+        await self._asked((text, special))
+        return (*((0,) if special else ()), *map(ord, text))
+
+    async def detokenize(self, tokens: tuple[int, ...]) -> str:
+        """The text of code points."""
+        await self._asked(tokens)
+        return "".join(map(chr, tokens))
+
+    async def _asked(self, request: object) -> None:
+        self.asked.append(request)
+        self.running += 1
+        try:
+            await self.hold.wait()
+        finally:
+            self.running -= 1
+        if self.error is not None:
+            raise self.error
 
     async def wait_closed(self) -> str:
         """Ends when the test sets `end`, or at the close."""
@@ -74,6 +138,7 @@ class FakeEngine:
     loads: list[str] = field(default_factory=list)
     models: list[FakeModel] = field(default_factory=list)
     error: Exception | None = None
+    known: ModelFacts = field(default_factory=lambda: ModelFacts(architecture="fake", parameter_count=1_000_000))
     hold: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
@@ -84,8 +149,8 @@ class FakeEngine:
         return True
 
     async def facts(self, record: ModelRecord) -> ModelFacts:
-        """Something."""
-        return ModelFacts(architecture="fake", parameter_count=1_000_000)
+        """What the test says."""
+        return self.known
 
     async def load(self, record: ModelRecord) -> FakeModel:
         """Wait for `hold`, then fail or load."""
@@ -132,6 +197,88 @@ class FakeFilter:
     async def apply(self, request: ChatRequest, record: ModelRecord, caller: Caller) -> ChatRequest:
         """Change the request, or raise."""
         return self.change(request)
+
+
+@dataclass(frozen=True)
+class FakeParsed:
+    """A piece of an answer, taken apart."""
+
+    content: str = ""
+    reasoning: str = ""
+    tool_calls: Sequence[ToolCallDelta] = ()
+
+
+class FakeParser:
+    """Gives for each piece of text what the test has laid down for it; other text is content."""
+
+    def __init__(self, pieces: dict[str, FakeParsed | Exception]) -> None:
+        self._pieces = pieces
+
+    def push(self, text: str) -> Parsed:
+        """What is laid down."""
+        return self._of(text, FakeParsed(text))
+
+    def finish(self) -> Parsed:
+        """What is laid down for the end, as the empty text."""
+        return self._of("", FakeParsed())
+
+    def _of(self, text: str, otherwise: FakeParsed) -> Parsed:
+        parsed = self._pieces.get(text, otherwise)
+        if isinstance(parsed, Exception):
+            raise parsed
+        return parsed
+
+
+@dataclass
+class FakeFormat:
+    """A format that knows what the test tells it, or fails.
+
+    Attributes:
+        template: the one that it recognises.
+        error: what its methods raise.
+        failing: the names of those that do.
+        parsers: the requests and prompt tails that parsers were made for.
+    """
+
+    name: str = "fake_format"
+    order: int = 100
+    template: str = ""
+    given: Directions = field(default_factory=Directions)
+    able: frozenset[str] = frozenset()
+    pieces: dict[str, FakeParsed | Exception] = field(default_factory=dict)
+    error: Exception = field(default_factory=ZeroDivisionError)
+    failing: frozenset[str] = frozenset()
+    parsers: list[tuple[ChatRequest, str]] = field(default_factory=list)
+
+    def recognises(self, template: str) -> bool:
+        """Its own template, or the empty one."""
+        self._fail_in("recognises")
+        return template == self.template
+
+    def directions(self, template: str, request: ChatRequest) -> Directions:
+        """What the test gave."""
+        self._fail_in("directions")
+        return self.given
+
+    def tool_constraint(self, tools: Sequence[Tool], *, parallel: bool) -> Constraint:
+        """The names of the tools, and whether there may be more calls."""
+        self._fail_in("tool_constraint")
+        return Constraint("lark", f"{','.join(tool.name for tool in tools)} {parallel}", "tools")
+
+    def parser(self, request: ChatRequest, prompt_tail: str) -> FormatParser:
+        """A parser of the pieces laid down."""
+        self._fail_in("parser")
+        self.parsers.append((request, prompt_tail))
+        return FakeParser(self.pieces)
+
+    def capabilities(self, template: str) -> frozenset[str]:
+        """What the test says."""
+        self._fail_in("capabilities")
+        return self.able
+
+    def _fail_in(self, method: str) -> None:
+        if method in self.failing:
+            raise self.error
 
 
 async def until(condition: Callable[[], object], limit_s: float = WAIT_LIMIT_S) -> None:

@@ -3,33 +3,52 @@
 from __future__ import annotations
 
 from hoshikage.core.contracts.chat import (
+    Adapter,
     Caller,
     ChatRequest,
     Chunk,
+    Directions,
     Done,
+    Effort,
     FinishReason,
     Message,
     Sampling,
     Started,
     StreamEvent,
+    Thinking,
+    TokenLogprob,
     Usage,
 )
 from hoshikage.core.contracts.checks import Check, CheckResult
-from hoshikage.core.contracts.engines import Engine, LoadedModel
+from hoshikage.core.contracts.constraints import Constraint, ConstraintKind
+from hoshikage.core.contracts.engines import Engine, EngineCounters, LoadedModel
+from hoshikage.core.contracts.formats import ChatFormat, FormatParser, Parsed
 from hoshikage.core.contracts.models import ModelFacts, ModelRecord, ModelSource
 from hoshikage.core.contracts.receipts import Outcome, Receipt
 from hoshikage.core.contracts.requests import Observer, RequestFilter
 from hoshikage.core.contracts.routes import KernelStatus, LoadedView, RouteGroup, ServerApi
+from hoshikage.core.contracts.tools import Tool, ToolCall, ToolCallDelta, ToolChoice
+from hoshikage.core.contracts.vectors import Embeddings, EmbedRequest, RerankRequest, Scores
 
 __all__ = [
+    "Adapter",
     "Caller",
+    "ChatFormat",
     "ChatRequest",
     "Check",
     "CheckResult",
     "Chunk",
+    "Constraint",
+    "ConstraintKind",
+    "Directions",
     "Done",
+    "Effort",
+    "EmbedRequest",
+    "Embeddings",
     "Engine",
+    "EngineCounters",
     "FinishReason",
+    "FormatParser",
     "KernelStatus",
     "LoadedModel",
     "LoadedView",
@@ -39,12 +58,21 @@ __all__ = [
     "ModelSource",
     "Observer",
     "Outcome",
+    "Parsed",
     "Receipt",
     "RequestFilter",
+    "RerankRequest",
     "RouteGroup",
     "Sampling",
+    "Scores",
     "ServerApi",
     "Started",
     "StreamEvent",
+    "Thinking",
+    "TokenLogprob",
+    "Tool",
+    "ToolCall",
+    "ToolCallDelta",
+    "ToolChoice",
     "Usage",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -9,6 +10,44 @@ if TYPE_CHECKING:
 
     from hoshikage.core.contracts.chat import ChatRequest, StreamEvent
     from hoshikage.core.contracts.models import ModelFacts, ModelRecord
+    from hoshikage.core.contracts.vectors import Embeddings, EmbedRequest, RerankRequest, Scores
+
+
+@dataclass(frozen=True, slots=True)
+class EngineCounters:
+    """What a loaded model has done since it was loaded, and what it holds now.
+
+    Attributes:
+        steps: times that the model computed.
+        compute_s: seconds spent in computing, of all steps together.
+        batch_tokens: tokens computed, of all kinds; by `steps` it is the mean size of a batch.
+        prefill_tokens: those of them that were prompts.
+        decode_tokens: tokens chosen.
+        cached_tokens: prompt tokens that needed no computing.
+        drafted_tokens: tokens guessed ahead.
+        accepted_tokens: guesses that turned out right.
+        preemptions: answers that gave up their place in the cache and were computed again.
+        running: answers in the making.
+        waiting: answers that wait for room.
+        cells_total: tokens that the cache can hold.
+        cells_used: those that running answers hold.
+        cells_kept: those kept for prompts that begin alike; given up as soon as a running answer needs them.
+    """
+
+    steps: int = 0
+    compute_s: float = 0.0
+    batch_tokens: int = 0
+    prefill_tokens: int = 0
+    decode_tokens: int = 0
+    cached_tokens: int = 0
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
+    preemptions: int = 0
+    running: int = 0
+    waiting: int = 0
+    cells_total: int = 0
+    cells_used: int = 0
+    cells_kept: int = 0
 
 
 class LoadedModel(Protocol):
@@ -29,15 +68,49 @@ class LoadedModel(Protocol):
         """Its worker process; `None` where it has none."""
         ...
 
+    @property
+    def counters(self) -> EngineCounters:
+        """What it has done and holds; all zero where it does not count."""
+        ...
+
     def generate(self, request: ChatRequest) -> AsyncGenerator[StreamEvent, None]:
         """Answer one request: `Started`, any number of `Chunk`s, then `Done`.
 
-        Closing the iterator early cancels the generation within one decode step.
+        Text comes as the model writes it, with the markers of `request.directions`: taking tool calls and thinking
+        apart is the kernel's. Closing the iterator early cancels the generation within one decode step.
 
         Raises:
             ContextOverflow: the prompt does not fit.
-            InvalidRequest: the prompt cannot be built, e.g. the template refuses it.
+            InvalidRequest: the prompt cannot be built, e.g. the template refuses it, or a constraint is invalid.
+            NotSupported: the model cannot do what is asked.
+            DeadlineExceeded: the answer was not complete in time.
             WorkerDied: the process behind it ended.
+        """
+        ...
+
+    async def embed(self, request: EmbedRequest) -> Embeddings:
+        """Turn texts into vectors.
+
+        Raises:
+            ContextOverflow: an input is too long and must not be cut.
+            NotSupported: the model has no embeddings.
+            WorkerDied: the process behind it ended.
+        """
+        ...
+
+    async def rerank(self, request: RerankRequest) -> Scores:
+        """Score documents against a query; the errors are those of `embed`."""
+        ...
+
+    async def tokenize(self, text: str, *, special: bool = True) -> tuple[int, ...]:
+        """The token ids of a text; with `special`, as a prompt, with the tokens that a prompt begins with."""
+        ...
+
+    async def detokenize(self, tokens: tuple[int, ...]) -> str:
+        """The text of token ids.
+
+        Raises:
+            InvalidRequest: an id is not in the vocabulary.
         """
         ...
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
+
+from hoshikage.core.contracts.engines import EngineCounters
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from hoshikage.core.contracts.chat import Caller, ChatRequest, StreamEvent
     from hoshikage.core.contracts.models import ModelFacts, ModelRecord
     from hoshikage.core.contracts.receipts import Receipt
+    from hoshikage.core.contracts.vectors import Embeddings, EmbedRequest, RerankRequest, Scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,7 @@ class LoadedView:
     context_length: int
     size_bytes: int
     pid: int | None
+    counters: EngineCounters = field(default_factory=EngineCounters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,26 @@ class ServerApi(Protocol):
         Raises:
             ModelNotFound, QueueFull, AdmissionTimeout, ModelLoadFailed, and what the engine raises.
         """
+        ...
+
+    async def embed(self, request: EmbedRequest, caller: Caller) -> tuple[Embeddings, Receipt]:
+        """Turn texts into vectors; see `LoadedModel.embed`, and `chat` for the errors on the way there."""
+        ...
+
+    async def rerank(self, request: RerankRequest, caller: Caller) -> tuple[Scores, Receipt]:
+        """Score documents against a query; the errors are those of `embed`."""
+        ...
+
+    async def tokenize(self, model: str, text: str, *, special: bool, caller: Caller) -> tuple[int, ...]:
+        """The token ids of a text; see `LoadedModel.tokenize`. Loads the model."""
+        ...
+
+    async def detokenize(self, model: str, tokens: tuple[int, ...], *, caller: Caller) -> str:
+        """The text of token ids; see `LoadedModel.detokenize`. Loads the model."""
+        ...
+
+    async def capabilities(self, record: ModelRecord) -> frozenset[str]:
+        """What a model can do, in Ollama's words: `completion`, `tools`, `thinking`, `insert`, `embedding`."""
         ...
 
     def models(self) -> Sequence[ModelRecord]:

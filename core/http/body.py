@@ -55,5 +55,17 @@ def check(value: Any, shape: type[T]) -> T:
         raise InvalidRequest(f"{field}: {reason}" if field else reason, param=field or None) from error
 
 
+def json_text(value: object, field: str) -> str:
+    """A value of any shape from a body, as JSON text for those who read it later.
+
+    Raises:
+        InvalidRequest: it is nested so deeply that no reader here takes it; a body may be nested deeper than that.
+    """
+    try:
+        return orjson.dumps(value).decode()
+    except (orjson.JSONEncodeError, RecursionError) as error:
+        raise InvalidRequest(f"{field}: this is nested too deeply; send something flatter", param=field) from error
+
+
 def _kind(value: object) -> str:
     return {list: "an array", str: "a string", bool: "a boolean", type(None): "null"}.get(type(value), "a number")

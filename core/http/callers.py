@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import re
 import uuid
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from quart import Request
+    from werkzeug.datastructures import Headers
 
 # Desktop apps, editors and browser extensions that people use as clients.
 APP_SCHEMES = frozenset(
@@ -31,6 +33,8 @@ APP_SCHEMES = frozenset(
 ALLOW_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 ALLOW_HEADERS = "Authorization, Content-Type, User-Agent, Accept, X-Requested-With, OpenAI-Beta, X-Request-Id"
 STAINLESS = "x-stainless-"
+
+KEY_DIGITS = 16
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
@@ -97,4 +101,17 @@ def request_id_of(header: str | None) -> str:
 
 def caller_of(request: Request) -> Caller:
     """Who sent a request, as far as HTTP says."""
-    return Caller(request.remote_addr or "", request.headers.get("User-Agent", "")[:200])
+    address = request.remote_addr or ""
+    return Caller(address, request.headers.get("User-Agent", "")[:200], key=caller_key(request.headers, address))
+
+
+def caller_key(headers: Headers, address: str) -> str:
+    """What tells callers apart: a fingerprint of the key that they sent, or else their address.
+
+    The key is looked for where clients of the three protocols put it: `Authorization: Bearer`, `x-api-key` and
+    `api-key`.
+    """
+    scheme, _, token = headers.get("Authorization", "").partition(" ")
+    bearer = token.strip() if scheme.lower() == "bearer" else ""
+    secret = bearer or headers.get("x-api-key", "").strip() or headers.get("api-key", "").strip()
+    return hashlib.sha256(secret.encode()).hexdigest()[:KEY_DIGITS] if secret else address

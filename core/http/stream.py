@@ -11,6 +11,7 @@ from quart import Response, current_app
 
 from hoshikage.core.contracts import Chunk, Done
 from hoshikage.core.errors import HoshikageError, ServerStopping
+from hoshikage.core.http.collected import Collector
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from quart import Quart
 
     from hoshikage.core.contracts import StreamEvent
+    from hoshikage.core.http.collected import Collected
     from hoshikage.core.settings import ServerSettings
 
 log = structlog.get_logger(__name__)
@@ -104,17 +106,17 @@ class Streams:
         for answer in self._active:
             answer.fail(ServerStopping("the server is shutting down; try again in a moment", retry_after_s=5))
 
-    async def collect(self, events: AsyncGenerator[StreamEvent, None]) -> tuple[str, Done]:
-        """Wait for a whole answer. Returns its text, and how it ended."""
+    async def collect(self, events: AsyncGenerator[StreamEvent, None]) -> Collected:
+        """Wait for a whole answer."""
         answer = self.open(events)
-        text: list[str] = []
+        collector = Collector()
         try:
             while not isinstance(event := await answer.next(), Done):
                 if isinstance(event, Chunk):
-                    text.append(event.text)
+                    collector.add(event)
         finally:
             await self.close(answer)
-        return "".join(text), event
+        return collector.finish(event)
 
     def open(self, events: AsyncGenerator[StreamEvent, None]) -> Answer:
         """Begin to read an answer."""

@@ -1,4 +1,4 @@
-"""The engine without a model: deterministic tokens from the prompt, for trying clients and for tests."""
+"""The engine without a model: it repeats what it is told, for trying clients and for tests."""
 
 from __future__ import annotations
 

@@ -23,6 +23,9 @@ class EchoSettings:
         float, Unit("s"), Meta(ge=0, description="How long each answer waits before its first token.")
     ] = 0.0
     context_length: Annotated[int, Unit("tokens"), Meta(ge=2, description="The context it claims.")] = 4096
+    chat_template: Annotated[
+        str, Meta(description="The chat template it claims; empty is a small one with tools and thinking.")
+    ] = ""
     fail_load: Annotated[str, Meta(description="If given, every load fails with this message.")] = ""
     fail_after: Annotated[
         int, Unit("tokens"), Meta(ge=-1, description="Each answer fails after so many tokens; -1 is never.")

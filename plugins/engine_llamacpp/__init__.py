@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hoshikage import SettingsSection, hookimpl
-from hoshikage.plugins.engine_llamacpp.settings import LlamaCppSettings
+from hoshikage.plugins.engine_llamacpp.settings import LlamaCppSettings, PrefixCacheSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 @hookimpl
 def hoshikage_declare_settings() -> Sequence[SettingsSection]:
-    """Declare the section `llamacpp`."""
-    return [SettingsSection("llamacpp", LlamaCppSettings)]
+    """Declare the sections `llamacpp` and `prefix_cache`."""
+    return [SettingsSection("llamacpp", LlamaCppSettings), SettingsSection("prefix_cache", PrefixCacheSettings)]
 
 
 @hookimpl
@@ -24,7 +24,7 @@ def hoshikage_provide_engines(settings: Settings) -> Sequence[Engine]:
     """Offer the engine for GGUF files."""
     from hoshikage.plugins.engine_llamacpp.engine import LlamaCppEngine
 
-    return [LlamaCppEngine(settings.section(LlamaCppSettings))]
+    return [LlamaCppEngine(settings.section(LlamaCppSettings), settings.section(PrefixCacheSettings))]
 
 
 @hookimpl

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -13,7 +14,7 @@ from hoshikage.core.errors import ModelFileError, ModelLoadFailed
 from hoshikage.core.gguf import facts_of, read_header
 from hoshikage.plugins.engine_llamacpp import frames
 from hoshikage.plugins.engine_llamacpp.process import LlamaCppModel
-from hoshikage.plugins.engine_llamacpp.settings import LlamaCppSettings
+from hoshikage.plugins.engine_llamacpp.settings import LlamaCppSettings, PrefixCacheSettings
 
 if TYPE_CHECKING:
     from hoshikage import LoadedModel, ModelFacts, ModelRecord
@@ -24,8 +25,9 @@ class LlamaCppEngine:
 
     name = "llamacpp"
 
-    def __init__(self, settings: LlamaCppSettings) -> None:
+    def __init__(self, settings: LlamaCppSettings, prefix_cache: PrefixCacheSettings | None = None) -> None:
         self._settings = settings
+        self._prefix_cache = prefix_cache or PrefixCacheSettings()
 
     def supports(self, record: ModelRecord) -> bool:
         """Every model with a file: the registry takes GGUF only."""
@@ -44,11 +46,13 @@ class LlamaCppEngine:
             await self.facts(record)
         except ModelFileError as error:
             raise ModelLoadFailed(f"model {record.name!r} cannot be loaded: {error.message}") from error
-        return await LlamaCppModel.start(record.name, init_frame(record, self._settings))
+        scope = self._prefix_cache.scope
+        init = init_frame(record, self._settings, reuses_prefixes=scope != "off")
+        return await LlamaCppModel.start(record.name, init, scoped=scope == "caller")
 
 
-def init_frame(record: ModelRecord, settings: LlamaCppSettings) -> frames.Init:
-    """The settings, overlaid with the model's own options.
+def init_frame(record: ModelRecord, settings: LlamaCppSettings, *, reuses_prefixes: bool = True) -> frames.Init:
+    """The settings, overlaid with the model's own options. Relative file names are beside the model's file.
 
     Raises:
         ModelLoadFailed: an option is unknown or has a value that is not allowed.
@@ -66,7 +70,24 @@ def init_frame(record: ModelRecord, settings: LlamaCppSettings) -> frames.Init:
         raise ModelLoadFailed(f"model {record.name!r} has a bad option: {error}") from error
     values = dataclasses.asdict(checked)
     values["n_threads"] = values["n_threads"] or usable_cores()
-    return frames.Init(path=str(record.file), **values)
+    values["tensor_split"] = list(checked.tensor_split)
+    values["draft_model"] = _beside(record, checked.draft_model) if checked.draft_model else ""
+    values["adapters"] = {name: _beside(record, file) for name, file in checked.adapters.items()}
+    return frames.Init(path=str(record.file), reuses_prefixes=reuses_prefixes, **values)
+
+
+def _beside(record: ModelRecord, name: str) -> str:
+    """The file that a model's option names.
+
+    Raises:
+        ModelLoadFailed: there is no such file.
+    """
+    file = (record.file.parent if record.file else Path()) / Path(name).expanduser()
+    if not file.is_file():
+        raise ModelLoadFailed(
+            f"model {record.name!r} cannot be loaded: its option names {str(file)!r}, which is no file"
+        )
+    return str(file)
 
 
 def usable_cores() -> int:

@@ -10,24 +10,27 @@ import signal
 import socket
 import sys
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
-from hoshikage import Chunk, Done, HoshikageError, Started, Usage
-from hoshikage.core.errors import (
-    ContextOverflow,
-    EngineFailed,
-    InvalidRequest,
-    ModelLoadFailed,
-    WorkerDied,
-)
+from hoshikage import Done, Embeddings, EngineCounters, HoshikageError, Scores, Started
+from hoshikage.core.errors import ModelLoadFailed, WorkerDied
 from hoshikage.plugins.engine_llamacpp import frames
+from hoshikage.plugins.engine_llamacpp.channel import Channel
+from hoshikage.plugins.engine_llamacpp.translate import (
+    chunk_of,
+    counters_of,
+    error_of,
+    generate_frame,
+    usage_of,
+    vectors_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
-    from hoshikage import ChatRequest, StreamEvent
+    from hoshikage import ChatRequest, EmbedRequest, RerankRequest, StreamEvent
 
 log = structlog.get_logger(__name__)
 
@@ -36,24 +39,33 @@ STDERR_LINES = 20
 SPIN_COUNT = "2000"
 
 
+Result = frames.Embedded | frames.Scored | frames.Tokenized | frames.Detokenized
+T = TypeVar("T", frames.Embedded, frames.Scored, frames.Tokenized, frames.Detokenized)
+
+
 class LlamaCppModel:
     """A loaded model in its worker process; implements `LoadedModel`."""
 
-    def __init__(self, name: str, process: asyncio.subprocess.Process, channel: Channel) -> None:
+    def __init__(
+        self, name: str, process: asyncio.subprocess.Process, channel: Channel, *, scoped: bool = False
+    ) -> None:
         self._name = name
+        self._scoped = scoped
         self._process = process
         self._channel = channel
         self._ready = frames.Ready(0, 0)
         self._ids = itertools.count(1)
-        self._streams: dict[int, asyncio.Queue[StreamEvent | HoshikageError]] = {}
+        self._counters = EngineCounters()
+        self._streams: dict[int, asyncio.Queue[frames.Begun | frames.Delta | HoshikageError]] = {}
+        self._results: dict[int, asyncio.Future[Result]] = {}
         self._stderr: deque[str] = deque(maxlen=STDERR_LINES)
         self._closing = False
         self._end: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._tasks = [asyncio.create_task(self._read_stderr(), name=f"stderr of {name}")]
 
     @classmethod
-    async def start(cls, name: str, init: frames.Init) -> LlamaCppModel:
-        """Start a worker and let it load the model.
+    async def start(cls, name: str, init: frames.Init, *, scoped: bool = False) -> LlamaCppModel:
+        """Start a worker and let it load the model; `scoped` keeps what is computed apart for each caller.
 
         Raises:
             ModelLoadFailed: the worker says why, or died while loading.
@@ -75,7 +87,7 @@ class LlamaCppModel:
             except BaseException:
                 channel.close()
                 raise
-        model = cls(name, process, channel)
+        model = cls(name, process, channel, scoped=scoped)
         try:
             await model._load(init)
         except BaseException:
@@ -98,25 +110,78 @@ class LlamaCppModel:
         """The worker's process id."""
         return self._process.pid
 
+    @property
+    def counters(self) -> EngineCounters:
+        """What the worker last said of itself."""
+        return self._counters
+
     async def generate(self, request: ChatRequest) -> AsyncGenerator[StreamEvent, None]:
         """See `LoadedModel.generate`."""
-        if self._end.done():
-            raise WorkerDied(self._end.result())
+        self._check_alive()
         number = next(self._ids)
-        events: asyncio.Queue[StreamEvent | HoshikageError] = asyncio.Queue()
+        events: asyncio.Queue[frames.Begun | frames.Delta | HoshikageError] = asyncio.Queue()
         self._streams[number] = events
+        ended: dict[int, tuple[frames.Finish, frames.Account]] = {}
         try:
-            await self._channel.send(generate_frame(number, request))
-            while True:
+            await self._channel.send(generate_frame(number, request, scoped=self._scoped))
+            while len(ended) < request.n:
                 event = await events.get()
                 if isinstance(event, HoshikageError):
+                    self._streams.pop(number, None)
                     raise event
-                yield event
-                if isinstance(event, Done):
-                    return
+                if isinstance(event, frames.Begun):
+                    yield Started(event.prompt_tokens, event.tail)
+                    continue
+                yield chunk_of(event)
+                if event.finish is not None and event.account is not None:
+                    ended[event.index] = (event.finish, event.account)
+            self._streams.pop(number, None)
+            reasons, accounts = zip(*(ended[index] for index in sorted(ended)), strict=True)
+            yield Done(reasons[0], usage_of(accounts), more=reasons[1:])
         finally:
             if self._streams.pop(number, None) is not None:
                 self._channel.post(frames.Cancel(number))
+
+    async def embed(self, request: EmbedRequest) -> Embeddings:
+        """See `LoadedModel.embed`."""
+        inputs = [list(i) if isinstance(i, tuple) else i for i in request.inputs]
+        number = next(self._ids)
+        frame = await self._ask(number, frames.Embed(number, inputs, request.truncate), frames.Embedded)
+        return Embeddings(vectors_of(frame), frame.prompt_tokens)
+
+    async def rerank(self, request: RerankRequest) -> Scores:
+        """See `LoadedModel.rerank`."""
+        number = next(self._ids)
+        frame = await self._ask(number, frames.Rerank(number, request.query, list(request.documents)), frames.Scored)
+        return Scores(tuple(frame.scores), frame.prompt_tokens)
+
+    async def tokenize(self, text: str, *, special: bool = True) -> tuple[int, ...]:
+        """See `LoadedModel.tokenize`."""
+        number = next(self._ids)
+        return tuple((await self._ask(number, frames.Tokenize(number, text, special), frames.Tokenized)).tokens)
+
+    async def detokenize(self, tokens: tuple[int, ...]) -> str:
+        """See `LoadedModel.detokenize`."""
+        number = next(self._ids)
+        return (await self._ask(number, frames.Detokenize(number, list(tokens)), frames.Detokenized)).text
+
+    async def _ask(self, number: int, frame: frames.ToWorker, expected: type[T]) -> T:
+        """Send a request that has one answer, and wait for it; being cancelled takes it back."""
+        self._check_alive()
+        result: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._results[number] = result
+        try:
+            await self._channel.send(frame)
+            answer = await result
+        finally:
+            if self._results.pop(number, None) is not None and not result.done():
+                self._channel.post(frames.Cancel(number))
+        assert isinstance(answer, expected)
+        return answer
+
+    def _check_alive(self) -> None:
+        if self._end.done():
+            raise WorkerDied(self._end.result())
 
     async def wait_closed(self) -> str:
         """See `LoadedModel.wait_closed`."""
@@ -160,33 +225,33 @@ class LlamaCppModel:
     def _dispatch(self, frame: frames.FromWorker) -> None:
         match frame:
             case frames.Step():
+                self._counters = counters_of(frame.counters)
                 for delta in frame.deltas:
-                    self._deliver(delta)
+                    self._put(delta.id, delta)
             case frames.Begun():
-                self._put(frame.id, Started(frame.prompt_tokens))
+                self._put(frame.id, frame)
             case frames.Refused():
-                self._put(frame.id, error_of(frame))
-                self._streams.pop(frame.id, None)
+                self._refuse(frame.id, error_of(frame))
+            case frames.Embedded() | frames.Scored() | frames.Tokenized() | frames.Detokenized():
+                if (result := self._results.get(frame.id)) is not None and not result.done():
+                    result.set_result(frame)
             case frames.Log():
                 self._log(frame)
 
-    def _deliver(self, delta: frames.Delta) -> None:
-        if delta.text or delta.tokens:
-            self._put(delta.id, Chunk(delta.text, delta.tokens))
-        if delta.finish is not None:
-            self._put(delta.id, Done(delta.finish, usage_of(delta)))
-            self._streams.pop(delta.id, None)
-
-    def _put(self, number: int, event: StreamEvent | HoshikageError) -> None:
+    def _put(self, number: int, event: frames.Begun | frames.Delta | HoshikageError) -> None:
         if (events := self._streams.get(number)) is not None:
             events.put_nowait(event)
+
+    def _refuse(self, number: int, error: HoshikageError) -> None:
+        self._put(number, error)
+        if (result := self._results.get(number)) is not None and not result.done():
+            result.set_exception(error)
 
     def _finish(self, reason: str) -> None:
         if not self._end.done():
             self._end.set_result(reason)
-        for number in list(self._streams):
-            self._put(number, WorkerDied(reason))
-            self._streams.pop(number, None)
+        for number in (*self._streams, *self._results):
+            self._refuse(number, WorkerDied(reason))
 
     async def _epitaph(self) -> str:
         """Say how the process ended, with its last words where it had any."""
@@ -223,76 +288,6 @@ def worker_environment(environ: Mapping[str, str]) -> dict[str, str]:
     What the user has set in the environment wins.
     """
     chosen = {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & environ.keys()
-    return dict(environ) if chosen else {**environ, "GOMP_SPINCOUNT": SPIN_COUNT}
-
-
-class Channel:
-    """Frames over the server's end of the socket pair."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-
-    @classmethod
-    async def open(cls, end: socket.socket) -> Channel:
-        """Wrap a connected socket."""
-        end.setblocking(False)
-        return cls(*await asyncio.open_connection(sock=end))
-
-    async def send(self, frame: frames.ToWorker) -> None:
-        """Send a frame, and wait while the worker is behind. A dead worker is noticed by the reader."""
-        with contextlib.suppress(ConnectionError):
-            self._writer.write(frames.pack(frame))
-            await self._writer.drain()
-
-    def post(self, frame: frames.ToWorker) -> None:
-        """Send a small frame without waiting, also while the caller is being cancelled."""
-        if not self._writer.is_closing():
-            self._writer.write(frames.pack(frame))
-
-    async def receive(self) -> frames.FromWorker | None:
-        """The next frame; `None` once the worker is gone."""
-        try:
-            (size,) = frames.LENGTH.unpack(await self._reader.readexactly(frames.LENGTH.size))
-            return frames.from_worker.decode(await self._reader.readexactly(size))
-        except (asyncio.IncompleteReadError, ConnectionError):
-            return None
-
-    def close(self) -> None:
-        """Close our end; the worker ends when it sees that."""
-        self._writer.close()
-
-
-def generate_frame(number: int, request: ChatRequest) -> frames.Generate:
-    """A request as the worker reads it, with every sampling default filled in."""
-    s = request.sampling
-    given = {name: value for name in frames.SamplingParams.__struct_fields__ if (value := getattr(s, name)) is not None}
-    given["logit_bias"] = dict(s.logit_bias)  # any mapping may come; frames hold plain ones
-    return frames.Generate(
-        id=number,
-        turns=[frames.Turn(m.role, m.content, m.name) for m in request.messages],
-        prompt=request.prompt,
-        sampling=frames.SamplingParams(**given),
-        max_tokens=request.max_tokens,
-        stop=list(request.stop),
-    )
-
-
-def error_of(frame: frames.Refused) -> HoshikageError:
-    """A worker's refusal as the error that routes know."""
-    if frame.kind == "context":
-        return ContextOverflow.of(prompt_tokens=frame.prompt_tokens, n_ctx=frame.n_ctx)
-    if frame.kind == "invalid":
-        return InvalidRequest(frame.reason, param=frame.param)
-    return EngineFailed(frame.reason)
-
-
-def usage_of(delta: frames.Delta) -> Usage:
-    """The counts that a sequence's last delta carries."""
-    return Usage(
-        prompt_tokens=delta.prompt_tokens,
-        completion_tokens=delta.completion_tokens,
-        cached_tokens=delta.cached_tokens,
-        prefill_s=delta.prefill_s,
-        decode_s=delta.decode_s,
-    )
+    spinning = {} if chosen else {"GOMP_SPINCOUNT": SPIN_COUNT}
+    # Without this a debugger, where there is one, writes over the assertion that says why a worker died.
+    return {"GGML_NO_BACKTRACE": "1", **environ, **spinning}

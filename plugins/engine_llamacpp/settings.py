@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from msgspec import Meta
@@ -27,11 +27,11 @@ class LlamaCppSettings:
     n_ubatch: Annotated[
         int, Unit("tokens"), Meta(ge=32, le=65_536, description="The most tokens computed in one piece.")
     ] = 512
-    prefill_chunk: Annotated[
-        int,
-        Unit("tokens"),
-        Meta(ge=1, le=65_536, description="Prompt tokens per step while others decode; less is smoother."),
-    ] = 256
+    max_pause_s: Annotated[
+        float,
+        Unit("s"),
+        Meta(gt=0, le=60, description="How long an arriving prompt may hold up the answers of others at a time."),
+    ] = 0.25
     max_num_seqs: Annotated[
         int, Meta(ge=1, le=256, description="Requests answered at once; more of them wait in the worker.")
     ] = 16
@@ -42,13 +42,57 @@ class LlamaCppSettings:
         int, Meta(ge=-1, le=10_000, description="Layers on the GPU; -1 is all, 0 is CPU only.")
     ] = -1
     main_gpu: Annotated[int, Meta(ge=0, le=63, description="The GPU that holds what is not split.")] = 0
+    split_mode: Annotated[
+        Literal["none", "layer", "row"],
+        Meta(description="How several GPUs share the model: not at all, by layers, or by rows of each matrix."),
+    ] = "layer"
+    tensor_split: Annotated[
+        tuple[Annotated[float, Meta(ge=0)], ...],
+        Meta(max_length=16, description="The share of each GPU, e.g. [3, 1]; empty goes by their free memory."),
+    ] = ()
     flash_attention: Annotated[
         Literal["auto", "on", "off"], Meta(description="Fused attention; a quantised V cache needs it.")
     ] = "auto"
     cache_type_k: Annotated[CacheType, Meta(description="Number format of the K cache; smaller saves memory.")] = "f16"
     cache_type_v: Annotated[CacheType, Meta(description="Number format of the V cache; smaller saves memory.")] = "f16"
+    batch_invariant: Annotated[
+        bool,
+        Meta(description="On CPUs: the same greedy answer whatever else is computed; long prompts take longer."),
+    ] = False
     use_mmap: Annotated[bool, Meta(description="Map the file instead of reading it.")] = True
     use_mlock: Annotated[bool, Meta(description="Keep the model from being swapped out.")] = False
     nice: Annotated[
         int, Meta(ge=0, le=19, description="How much the worker yields to the HTTP side; 0 not at all.")
     ] = 0
+    max_cached_seqs: Annotated[
+        int,
+        Meta(ge=0, le=192, description="Ended requests whose computed text is kept for others; 0 keeps none."),
+    ] = 48
+    lookup_tokens: Annotated[
+        int,
+        Unit("tokens"),
+        Meta(ge=0, le=64, description="The longest guess by prompt lookup: text that repeats is made faster. 0: off."),
+    ] = 0
+    draft_model: Annotated[
+        str, Meta(description="GGUF file of a small model with the same vocabulary that guesses ahead; empty: none.")
+    ] = ""
+    draft_tokens: Annotated[
+        int, Unit("tokens"), Meta(ge=1, le=64, description="The longest guess by the draft model.")
+    ] = 8
+    adapters: Annotated[
+        dict[str, str], Meta(description="LoRA adapters that requests may ask for: name to GGUF file.")
+    ] = field(default_factory=dict)
+    pooling: Annotated[
+        Literal["model", "mean", "cls", "last"],
+        Meta(description="How embeddings are made of tokens; `model`: as the file says, else the mean."),
+    ] = "model"
+
+
+@dataclass(frozen=True, slots=True)
+class PrefixCacheSettings:
+    """Who profits from text that is already computed."""
+
+    scope: Annotated[
+        Literal["all", "caller", "off"],
+        Meta(description="Whose requests may reuse computed text: of everyone, of the same caller only, or nobody's."),
+    ] = "all"

@@ -1,4 +1,4 @@
-"""Ollama routes: version, models, what is loaded, chat and generate."""
+"""Ollama routes: version, models, what is loaded, chat, generate and embeddings."""
 
 from __future__ import annotations
 

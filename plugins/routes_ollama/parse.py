@@ -1,31 +1,36 @@
-"""From an Ollama body to the one internal request."""
+"""From a body that asks for text to the one internal request."""
 
 from __future__ import annotations
 
-import dataclasses
-import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import structlog
-
-from hoshikage import ChatRequest, Message, Sampling
+from hoshikage import ChatRequest, Constraint, Message, Thinking, Tool
 from hoshikage.core.errors import InvalidRequest, NotSupported
-from hoshikage.core.http.body import check
-from hoshikage.plugins.routes_ollama.bodies import ChatBody, GenerateBody, Options, ShowBody
+from hoshikage.core.http.body import json_text
 from hoshikage.plugins.routes_ollama.context import read_context
+from hoshikage.plugins.routes_ollama.conversation import conversation, refuse_images
+from hoshikage.plugins.routes_ollama.durations import keep_alive_s
+from hoshikage.plugins.routes_ollama.options import max_tokens_of, read_options, sampling_of, stop_of
+from hoshikage.plugins.routes_ollama.schemas import closed
 
 if TYPE_CHECKING:
-    from hoshikage.plugins.routes_ollama.bodies import MessageBody
+    from typing import Any
 
-log = structlog.get_logger(__name__)
+    from hoshikage import Effort
+    from hoshikage.plugins.routes_ollama.bodies import (
+        AnswerBody,
+        ChatBody,
+        FunctionBody,
+        GenerateBody,
+        ModelBody,
+        ToolBody,
+    )
 
-SAMPLING_FIELDS = tuple(f.name for f in dataclasses.fields(Sampling) if f.name in Options.__struct_fields__)
-SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_DURATION = re.compile(r"(?P<sign>[+-]?)(?P<parts>(\d+(\.\d*)?(ns|us|µs|ms|s|m|h))+)")
-_PART = re.compile(r"(\d+(?:\.\d*)?)(ns|us|µs|ms|s|m|h)")
+# No template knows more than high.
+EFFORTS: dict[str, Effort] = {"low": "low", "medium": "medium", "high": "high", "max": "high"}
 
 
-def model_of(body: ChatBody | GenerateBody | ShowBody) -> str:
+def model_of(body: ModelBody) -> str:
     """The model that a body names, by the new spelling or the old."""
     name = body.model or body.name
     if not name:
@@ -34,109 +39,106 @@ def model_of(body: ChatBody | GenerateBody | ShowBody) -> str:
 
 
 def chat_request(body: ChatBody, request_id: str) -> ChatRequest:
-    """Translate the body of `/api/chat`; see `generate_request` for the errors."""
-    refuse_unsupported(body, {"tools": body.tools})
-    return _request(body, request_id, tuple(message(m, model_of(body)) for m in body.messages or ()), None)
-
-
-def generate_request(body: GenerateBody, request_id: str) -> ChatRequest:
-    """Translate the body of `/api/generate`.
+    """Translate the body of `/api/chat`.
 
     Raises:
         NotSupported: it asks for something that no engine here can do.
         InvalidRequest: a field has the right type but makes no sense.
     """
-    refuse_unsupported(body, {"insert": body.suffix, "custom templates": body.template, "images": body.images})
-    if body.raw:
-        return _request(body, request_id, (), body.prompt or "")
-    system = (Message("system", body.system),) if body.system else ()
-    history = read_context(body.context) if body.context else ()
-    user = (Message("user", body.prompt or ""),)
-    return _request(body, request_id, (*system, *history, *user), None)
-
-
-def message(body: MessageBody, model: str) -> Message:
-    """One message of text."""
-    if body.images:
-        raise NotSupported(f'"{model}" does not support images', param="images")
-    if body.tool_calls:
-        raise NotSupported(f'"{model}" does not support tools', param="tool_calls")
-    if body.role not in {"system", "user", "assistant", "tool"}:
-        raise InvalidRequest(
-            f"messages: the role {body.role!r} is unknown; use system, user, assistant or tool",
-            param="messages",
-        )
-    return Message(body.role, body.content or "")
-
-
-def keep_alive_s(value: float | str | None) -> float | None:
-    """How long to keep the model: a number of seconds, or a Go duration such as `5m` or `-1m`.
-
-    Raises:
-        InvalidRequest: the text is no duration.
-    """
-    if value is None or isinstance(value, int | float):
-        return value
-    text = value.strip()
-    match = _DURATION.fullmatch(text)
-    if match is None:
-        try:
-            return float(text)  # Go refuses a bare number in a string; clients send it all the same
-        except ValueError:
-            raise InvalidRequest(
-                f"keep_alive: {value!r} is no duration; use seconds, or a text such as 5m or 1h30m",
-                param="keep_alive",
-            ) from None
-    seconds = sum(float(number) * SECONDS[unit] for number, unit in _PART.findall(match["parts"]))
-    return -seconds if match["sign"] == "-" else seconds
-
-
-def refuse_unsupported(body: ChatBody | GenerateBody, asked: dict[str, Any]) -> None:
-    """Say no to what would otherwise be left out in silence, in the words that clients look for."""
-    thinking = body.think not in (None, False)
-    for what, wanted in {
-        **asked,
-        "thinking": thinking,
-        "format": body.format,
-        "logprobs": body.logprobs,
-    }.items():
-        if wanted:
-            raise NotSupported(f'"{model_of(body)}" does not support {what}', param=what)
-
-
-def _request(
-    body: ChatBody | GenerateBody, request_id: str, messages: tuple[Message, ...], prompt: str | None
-) -> ChatRequest:
-    options = _options(body.options or {})
-    return ChatRequest(
-        request_id=request_id,
-        model=model_of(body),
-        messages=messages,
-        prompt=prompt,
-        sampling=Sampling(**{name: getattr(options, name) for name in SAMPLING_FIELDS}),
-        max_tokens=_max_tokens(options.num_predict),
-        stop=(options.stop,) if isinstance(options.stop, str) else tuple(options.stop or ()),
-        stream=body.stream is not False,
-        keep_alive_s=keep_alive_s(body.keep_alive),
+    return _request(
+        body,
+        request_id,
+        messages=conversation(body.messages or (), model_of(body)),
+        tools=tuple(_tool(t, f"tools[{i}]") for i, t in enumerate(body.tools or ())),
     )
 
 
-def _options(given: dict[str, Any]) -> Options:
-    ignored = sorted(k for k, v in given.items() if v is not None and k not in Options.__struct_fields__)
-    if ignored:
-        log.warning("options_ignored", options=ignored)
-    return check({"options": given}, _Wrapped).options
+def generate_request(body: GenerateBody, request_id: str) -> ChatRequest:
+    """Translate the body of `/api/generate`; see `chat_request` for the errors.
+
+    A raw prompt and the text around a gap go to the model as they stand: no template is applied to them, so there is
+    no place for a system message either.
+    """
+    refuse_images(body.images, model_of(body), "images")
+    if body.raw and (body.template or body.system or body.context):
+        raise InvalidRequest("raw mode does not support template, system, or context", param="raw")
+    if body.template:
+        raise NotSupported(
+            "template: a model keeps its own template here; to do without it, set raw and send the finished prompt",
+            param="template",
+        )
+    prompt = body.prompt or ""
+    if body.raw or body.suffix:
+        return _request(body, request_id, prompt=prompt, suffix=body.suffix or None)
+    system = (Message("system", body.system),) if body.system else ()
+    history = read_context(body.context) if body.context else ()
+    return _request(body, request_id, messages=(*system, *history, Message("user", prompt)))
 
 
-def _max_tokens(num_predict: int | None) -> int | None:
-    """Ollama's 0, -1 and -2 all mean: as far as the context goes."""
-    if num_predict is None:
+def thinking_of(value: bool | str | None) -> Thinking:
+    """How much the model thinks; unset is not the same as false.
+
+    Raises:
+        InvalidRequest: an unknown word.
+    """
+    if value is None or isinstance(value, bool):
+        return Thinking(enabled=value)
+    if value not in EFFORTS:
+        raise InvalidRequest(f"think: {value[:40]!r} is unknown; send true, false, {', '.join(EFFORTS)}", param="think")
+    return Thinking(enabled=True, effort=EFFORTS[value])
+
+
+def constraint_of(value: str | dict[str, Any] | None) -> Constraint | None:
+    """The form of the answer: none, any JSON object, or a JSON schema.
+
+    Raises:
+        InvalidRequest: an unknown word, or a schema that is nested too deeply.
+    """
+    if value is None or value == "":
         return None
-    return num_predict if num_predict > 0 else -1
+    if isinstance(value, dict):
+        json_text(value, "format")  # first: `closed` goes down as deep as the schema does
+        return Constraint("json_schema", json_text(closed(value), "format"), "format")
+    if value != "json":
+        raise InvalidRequest(f'format: {value[:40]!r} is unknown; send "json" or a JSON schema object', param="format")
+    return Constraint("json_object", "", "format")
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Wrapped:
-    """Gives an error in an option its full path, `options.temperature`."""
+def _request(body: AnswerBody, request_id: str, **asked: Any) -> ChatRequest:
+    """What chat and generate say in the same words, and what they ask for each in its own."""
+    options = read_options(body.options)
+    return ChatRequest(
+        request_id=request_id,
+        model=model_of(body),
+        sampling=sampling_of(options),
+        max_tokens=max_tokens_of(options),
+        stop=stop_of(options),
+        stream=body.stream is not False,
+        keep_alive_s=keep_alive_s(body.keep_alive),
+        logprobs=(body.top_logprobs or 0) if body.logprobs else None,
+        constraint=constraint_of(body.format),
+        thinking=thinking_of(body.think),
+        **asked,
+    )
 
-    options: Options
+
+def _tool(body: ToolBody, field: str) -> Tool:
+    if body.type not in (None, "", "function"):
+        raise NotSupported(
+            f"{field}.type: tools of type {body.type[:40]!r} are not supported, only 'function'", param=f"{field}.type"
+        )
+    if body.function is None:
+        raise InvalidRequest(f"{field}.function: this field is required", param=f"{field}.function")
+    return Tool(body.function.name, body.function.description or "", _parameters(body.function, field))
+
+
+def _parameters(body: FunctionBody, field: str) -> dict[str, Any]:
+    """The schema of the arguments, without the nulls that clients in Go write for what they leave out."""
+    name = f"{field}.function.parameters"
+    schema = {key: value for key, value in (body.parameters or {}).items() if value is not None}
+    json_text(schema, name)
+    if schema.get("type", "object") != "object":
+        raise InvalidRequest(
+            f"{name}: the schema must be of type 'object', not {str(schema['type'])[:40]!r}", param=name
+        )
+    return schema

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from quart import Blueprint, Response, g, request
 
 from hoshikage import RouteGroup
+from hoshikage.core.errors import NotSupported
 from hoshikage.core.http.body import read_body
 from hoshikage.core.http.callers import caller_of
 from hoshikage.core.http.stream import streams
+from hoshikage.plugins.routes_ollama.answers import NdjsonEncoder, loading_row, whole_body
 from hoshikage.plugins.routes_ollama.bodies import ChatBody, GenerateBody, ShowBody
-from hoshikage.plugins.routes_ollama.format import (
-    NdjsonEncoder,
-    error_body,
-    final_row,
-    loading_row,
-    ps_row,
-    show_body,
-    tag_row,
-)
-from hoshikage.plugins.routes_ollama.parse import chat_request, generate_request, keep_alive_s, model_of
+from hoshikage.plugins.routes_ollama.durations import keep_alive_s
+from hoshikage.plugins.routes_ollama.format import error_body, json_response
+from hoshikage.plugins.routes_ollama.listing import ps_row, show_body, tag_row
+from hoshikage.plugins.routes_ollama.loading import load_or_unload
+from hoshikage.plugins.routes_ollama.parse import chat_request, generate_request, model_of
+from hoshikage.plugins.routes_ollama.vector_routes import add_vector_routes
 
 if TYPE_CHECKING:
-    from hoshikage import ChatRequest, ServerApi
-    from hoshikage.plugins.routes_ollama.format import Kind
+    from collections.abc import AsyncGenerator
+
+    from hoshikage import ChatRequest, ServerApi, StreamEvent
+    from hoshikage.plugins.routes_ollama.answers import Kind
+    from hoshikage.plugins.routes_ollama.bodies import AnswerBody
 
 # The Ollama interface that these routes follow. Clients compare it as numbers; our own version is in /v1/status.
 API_LEVEL = "0.32.15"
@@ -33,6 +35,14 @@ API_LEVEL = "0.32.15"
 def ollama_routes(server: ServerApi) -> RouteGroup:
     """Build the group."""
     blueprint = Blueprint("ollama", __name__)
+    add_model_routes(blueprint, server)
+    add_answer_routes(blueprint, server)
+    add_vector_routes(blueprint, server)
+    return RouteGroup("ollama", blueprint, prefixes=("/api",), error_body=error_body)
+
+
+def add_model_routes(blueprint: Blueprint, server: ServerApi) -> None:
+    """Who is there, and what models there are."""
 
     @blueprint.get("/")
     async def banner() -> Response:
@@ -44,7 +54,8 @@ def ollama_routes(server: ServerApi) -> RouteGroup:
 
     @blueprint.get("/api/tags")
     async def tags() -> dict[str, Any]:
-        return {"models": [tag_row(record, await server.facts(record)) for record in server.models()]}
+        rows = [tag_row(r, await server.facts(r), await server.capabilities(r)) for r in server.models()]
+        return {"models": rows}
 
     @blueprint.get("/api/ps")
     async def loaded() -> dict[str, Any]:
@@ -58,39 +69,65 @@ def ollama_routes(server: ServerApi) -> RouteGroup:
         record = server.model(name)
         # Copilot Chat shows a model under its base name, so it gets the name that it asked for.
         copilot = request.headers.get("User-Agent", "").startswith("GitHubCopilotChat/")
-        return show_body(record, await server.facts(record), basename=name if copilot else None)
+        facts, capabilities = await server.facts(record), await server.capabilities(record)
+        return show_body(record, facts, capabilities, basename=name if copilot else None)
+
+
+def add_answer_routes(blueprint: Blueprint, server: ServerApi) -> None:
+    """Chat and generate."""
 
     @blueprint.post("/api/chat")
-    async def chat() -> dict[str, Any] | Response:
+    async def chat() -> Response:
         body = await read_body(ChatBody)
         if not body.messages:
             return await load_only(server, "chat", body)
         return await answer(server, "chat", chat_request(body, g.request_id))
 
     @blueprint.post("/api/generate")
-    async def generate() -> dict[str, Any] | Response:
+    async def generate() -> Response:
         body = await read_body(GenerateBody)
-        if not body.prompt:
+        if not (body.prompt or body.suffix):
             return await load_only(server, "generate", body)
-        return await answer(server, "generate", generate_request(body, g.request_id))
+        wanted = generate_request(body, g.request_id)
+        await check_able(server, wanted)
+        return await answer(server, "generate", wanted)
 
-    return RouteGroup("ollama", blueprint, prefixes=("/api",), error_body=error_body)
 
-
-async def answer(server: ServerApi, kind: Kind, wanted: ChatRequest) -> dict[str, Any] | Response:
+async def answer(server: ServerApi, kind: Kind, wanted: ChatRequest) -> Response:
     """Answer as a stream, or in one piece."""
-    events = server.chat(wanted, caller_of(request))
+    events = in_ollamas_words(server.chat(wanted, caller_of(request)), wanted.model)
     if wanted.stream:
         return await streams().respond(events, NdjsonEncoder(kind, wanted))
-    text, done = await streams().collect(events)
-    return final_row(kind, wanted, text, text, done)
+    return json_response(whole_body(kind, wanted, await streams().collect(events)))
 
 
-async def load_only(server: ServerApi, kind: Kind, body: ChatBody | GenerateBody) -> dict[str, Any]:
-    """An empty prompt loads the model, or with a `keep_alive` of 0 lets it go."""
-    name, keep = model_of(body), keep_alive_s(body.keep_alive)
-    if keep == 0:
-        await server.unload(name)
-        return loading_row(kind, name, "unload")
-    await server.load(name, keep_alive_s=keep, caller=caller_of(request))
-    return loading_row(kind, name, "load")
+async def in_ollamas_words(events: AsyncGenerator[StreamEvent, None], model: str) -> AsyncGenerator[StreamEvent, None]:
+    """The same events; that a model cannot fill gaps is said in the words that clients look for."""
+    try:
+        async with aclosing(events):
+            async for event in events:
+                yield event
+    except NotSupported as error:
+        if error.param != "suffix":
+            raise
+        raise NotSupported(f'"{model}" does not support insert: {error.message}', param="suffix") from error
+
+
+async def check_able(server: ServerApi, wanted: ChatRequest) -> None:
+    """Refuse what the kernel does not refuse in this route's words, or not at all where no template is applied.
+
+    Raises:
+        NotSupported: the model writes no text, or it is to think and cannot.
+    """
+    able = await server.capabilities(server.model(wanted.model))
+    if "completion" not in able:
+        raise NotSupported(f'"{wanted.model}" does not support generate', param="model")
+    if wanted.thinking.enabled and "thinking" not in able:
+        raise NotSupported(f'"{wanted.model}" does not support thinking', param="think")
+
+
+async def load_only(server: ServerApi, kind: Kind, body: AnswerBody) -> Response:
+    """Answer an empty prompt."""
+    name = model_of(body)
+    reason = await load_or_unload(server, name, keep_alive_s(body.keep_alive))
+    return json_response(loading_row(kind, name, reason))

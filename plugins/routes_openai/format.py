@@ -1,4 +1,4 @@
-"""From events and errors to OpenAI's JSON and server-sent events."""
+"""What all answers of this protocol share: counts, models, errors, and server-sent events."""
 
 from __future__ import annotations
 
@@ -6,19 +6,24 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import orjson
+from quart import Response
 
-from hoshikage import Chunk, Started, __version__
+from hoshikage import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hoshikage import Done, HoshikageError, ModelRecord, StreamEvent, Usage
+    from hoshikage import HoshikageError, ModelRecord, Usage
 
 FINGERPRINT = f"hoshikage-{__version__}"
 OWNER = "hoshikage"
+SSE = "text/event-stream; charset=utf-8"
+SSE_HEARTBEAT = b": ping\n\n"  # a comment, which clients pass over
+SSE_END = b"data: [DONE]\n\n"
 
 ERROR_TYPES = {
     400: "invalid_request_error",
+    401: "authentication_error",
     403: "permission_error",
     404: "not_found_error",
     405: "invalid_request_error",
@@ -26,74 +31,33 @@ ERROR_TYPES = {
     413: "invalid_request_error",
     429: "rate_limit_error",
     503: "unavailable_error",
+    504: "timeout_error",
 }
 
 
-class SseEncoder:
-    """Writes one chat completion as server-sent events."""
-
-    content_type = "text/event-stream; charset=utf-8"
-
-    def __init__(self, request_id: str, model: str, *, include_usage: bool) -> None:
-        self._head = {
-            "id": f"chatcmpl-{request_id}",
-            "object": "chat.completion.chunk",
-            "created": int(time.time()),
-            "model": model,
-            "system_fingerprint": FINGERPRINT,
-        }
-        self._include_usage = include_usage
-
-    def encode(self, event: StreamEvent) -> bytes:
-        """The role comes once, in the first chunk: clients add up what they get."""
-        match event:
-            case Started():
-                return self._choice({"role": "assistant", "content": ""})
-            case Chunk():
-                return self._choice({"content": event.text}) if event.text else b""
-            case done:
-                return self._choice({}, done.finish_reason) + self._usage(done.usage) + b"data: [DONE]\n\n"
-
-    def heartbeat(self) -> bytes:
-        """A comment, which clients pass over."""
-        return b": ping\n\n"
-
-    def failure(self, error: HoshikageError) -> bytes:
-        """An error in the stream, then the end."""
-        return sse(error_body(error)) + b"data: [DONE]\n\n"
-
-    def _choice(self, delta: dict[str, str], finish_reason: str | None = None) -> bytes:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
-        return sse({**self._head, "choices": [choice]})
-
-    def _usage(self, usage: Usage) -> bytes:
-        """Only for those who asked: some clients read `choices[0]` of every chunk."""
-        return sse({**self._head, "choices": [], "usage": usage_body(usage)}) if self._include_usage else b""
-
-
-def completion_body(request_id: str, model: str, text: str, done: Done) -> dict[str, Any]:
-    """A whole chat completion."""
-    message = {"role": "assistant", "content": text, "refusal": None}
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": done.finish_reason}
+def head(prefix: str, request_id: str, kind: str, model: str) -> dict[str, Any]:
+    """What every answer begins with; all chunks of a stream share one."""
     return {
-        "id": f"chatcmpl-{request_id}",
-        "object": "chat.completion",
+        "id": f"{prefix}-{request_id}",
+        "object": kind,
         "created": int(time.time()),
         "model": model,
         "system_fingerprint": FINGERPRINT,
-        "choices": [choice],
-        "usage": usage_body(done.usage),
     }
 
 
 def usage_body(usage: Usage) -> dict[str, Any]:
-    """Token counts."""
+    """Token counts; guesses ahead that turned out right or wrong are what OpenAI calls predictions."""
     return {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.prompt_tokens + usage.completion_tokens,
         "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
-        "completion_tokens_details": {"reasoning_tokens": 0},
+        "completion_tokens_details": {
+            "reasoning_tokens": usage.reasoning_tokens,
+            "accepted_prediction_tokens": usage.accepted_tokens,
+            "rejected_prediction_tokens": max(usage.drafted_tokens - usage.accepted_tokens, 0),
+        },
     }
 
 
@@ -118,3 +82,13 @@ def error_body(error: HoshikageError) -> Mapping[str, object]:
 def sse(value: Mapping[str, object]) -> bytes:
     """One server-sent event."""
     return b"data: " + orjson.dumps(value) + b"\n\n"
+
+
+def sse_failure(error: HoshikageError) -> bytes:
+    """An error in a stream, then its end."""
+    return sse(error_body(error)) + SSE_END
+
+
+def json_response(value: Mapping[str, object]) -> Response:
+    """An answer in one piece, written by orjson: with a million numbers in it, others would wait for seconds."""
+    return Response(orjson.dumps(value), content_type="application/json; charset=utf-8")

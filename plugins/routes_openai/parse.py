@@ -1,95 +1,103 @@
-"""From an OpenAI body to the one internal request."""
+"""From a body that asks for text to the one internal request."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import dataclasses
+from typing import TYPE_CHECKING, Any
 
-from hoshikage import ChatRequest, Message, Sampling
+from hoshikage import Adapter, ChatRequest, Sampling
 from hoshikage.core.errors import InvalidRequest, NotSupported
+from hoshikage.plugins.routes_openai.constraints import constraint
+from hoshikage.plugins.routes_openai.durations import keep_alive_s
+from hoshikage.plugins.routes_openai.messages import conversation
+from hoshikage.plugins.routes_openai.thinking import template_variables, thinking
+from hoshikage.plugins.routes_openai.tools import offer
 
 if TYPE_CHECKING:
-    from hoshikage.plugins.routes_openai.bodies import ChatBody, MessageBody
+    from hoshikage.plugins.routes_openai.bodies import ChatBody, GenerationBody, LoraBody
 
 LONGEST_TOKEN_ID = 9  # digits; no vocabulary has a billion tokens
-ROLES = {"developer": "system", "function": "tool"}
+# These two are written otherwise in a body; all others have the same name and meaning.
+SAMPLING_FIELDS = tuple(f.name for f in dataclasses.fields(Sampling) if f.name not in {"logit_bias", "ignore_eos"})
 
 
 def chat_request(body: ChatBody, request_id: str) -> ChatRequest:
-    """Translate a body.
+    """Translate the body of a chat.
 
     Raises:
         NotSupported: it asks for something that no engine here can do.
         InvalidRequest: a value has the right type but makes no sense.
     """
-    refuse_unsupported(body)
+    if others := sorted(set(body.modalities or ()) - {"text"}):
+        raise NotSupported(f"modalities: {others[0][:40]!r} is not supported, only 'text'", param="modalities")
+    offered = offer(body)
+    return dataclasses.replace(
+        common_request(body, request_id),
+        messages=conversation(body.messages, body.model),
+        max_tokens=body.max_completion_tokens or body.max_tokens,
+        logprobs=_logprobs(body),
+        tools=offered.tools,
+        tool_choice=offered.choice,
+        parallel_tool_calls=offered.parallel,
+        thinking=thinking(body),
+        template_variables=template_variables(body),
+    )
+
+
+def common_request(body: GenerationBody, request_id: str) -> ChatRequest:
+    """What chats and completions say in the same words."""
     return ChatRequest(
         request_id=request_id,
         model=body.model,
-        messages=tuple(message(m, f"messages[{i}]") for i, m in enumerate(body.messages)),
         sampling=sampling(body),
-        max_tokens=body.max_completion_tokens or body.max_tokens,
-        stop=(body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ()),
+        max_tokens=body.max_tokens,
+        stop=_stop(body.stop),
         stream=bool(body.stream),
+        keep_alive_s=keep_alive_s(body.keep_alive),
+        n=body.n or 1,
+        constraint=constraint(body),
+        adapters=tuple(_adapter(lora, f"lora[{i}]") for i, lora in enumerate(body.lora or ())),
+        deadline_s=body.timeout,
     )
 
 
-def sampling(body: ChatBody) -> Sampling:
+def sampling(body: GenerationBody) -> Sampling:
     """The sampling that a body asks for."""
-    return Sampling(
-        temperature=body.temperature,
-        top_k=body.top_k,
-        top_p=body.top_p,
-        min_p=body.min_p,
-        typical_p=body.typical_p,
-        repeat_penalty=body.repeat_penalty,
-        repeat_last_n=body.repeat_last_n,
-        presence_penalty=body.presence_penalty,
-        frequency_penalty=body.frequency_penalty,
-        seed=body.seed,
-        logit_bias={token_id(key): bias for key, bias in (body.logit_bias or {}).items()},
-    )
+    same: dict[str, Any] = {name: getattr(body, name) for name in SAMPLING_FIELDS}
+    bias = {_token_id(key): value for key, value in (body.logit_bias or {}).items()}
+    return Sampling(**same, logit_bias=bias, ignore_eos=bool(body.ignore_eos))
 
 
-def token_id(key: str) -> int:
+def asks_for_usage(body: GenerationBody) -> bool:
+    """Whether a stream is to end with the token counts."""
+    return bool(body.stream_options and body.stream_options.include_usage)
+
+
+def _stop(given: str | list[str] | None) -> tuple[str, ...]:
+    """Stop strings; an empty one would stop everything, and is what some clients send for none."""
+    strings = [given] if isinstance(given, str) else given or []
+    return tuple(s for s in strings if s)
+
+
+def _token_id(key: str) -> int:
     """A token id as JSON writes it: a key is always a string."""
     if not key.isascii() or not key.isdecimal() or len(key) > LONGEST_TOKEN_ID:
         raise InvalidRequest(f"logit_bias: the key {key[:40]!r} is no token id", param="logit_bias")
     return int(key)
 
 
-def message(body: MessageBody, field: str) -> Message:
-    """One message, its text parts joined."""
-    if body.tool_calls or body.function_call:
-        raise NotSupported(f"{field}.tool_calls: tool calls are not supported", param=f"{field}.tool_calls")
-    return Message(ROLES.get(body.role, body.role), content(body, field), body.name)
+def _logprobs(body: ChatBody) -> int | None:
+    if body.logprobs:
+        return body.top_logprobs or 0
+    if body.top_logprobs:
+        raise InvalidRequest("top_logprobs: set logprobs to true to get them", param="top_logprobs")
+    return None
 
 
-def content(body: MessageBody, field: str) -> str:
-    """The text of a message."""
-    if body.content is None or isinstance(body.content, str):
-        return body.content or ""
-    for part in body.content:
-        if part.type != "text" or part.text is None:
-            raise NotSupported(
-                f"{field}.content: parts of type {part.type!r} are not supported, only text",
-                param=f"{field}.content",
-            )
-    return "".join(part.text or "" for part in body.content)
-
-
-def refuse_unsupported(body: ChatBody) -> None:
-    """Say no to what would otherwise be left out in silence."""
-    asked = {
-        "tools": body.tools,
-        "functions": body.functions,
-        "tool_choice": body.tool_choice not in (None, "none", "auto"),
-        "response_format": (body.response_format or {}).get("type", "text") != "text",
-        "logprobs": body.logprobs or body.top_logprobs,
-        "n": (body.n or 1) > 1,
-        "modalities": set(body.modalities or ()) - {"text"},
-        "grammar": body.grammar,
-        "json_schema": body.json_schema,
-    }
-    for field, wanted in asked.items():
-        if wanted:
-            raise NotSupported(f"{field}: this is not supported by model {body.model!r}", param=field)
+def _adapter(body: LoraBody, field: str) -> Adapter:
+    name = body.name or (str(body.id) if body.id not in (None, "") else "")
+    if not name:
+        raise InvalidRequest(
+            f"{field}.name: this field is required: an adapter's name in the model's options", param=f"{field}.name"
+        )
+    return Adapter(name, 1.0 if body.scale is None else body.scale)

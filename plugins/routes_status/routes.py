@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from quart import Blueprint
@@ -60,4 +61,5 @@ def loaded_row(view: LoadedView) -> dict[str, Any]:
         "context_length": view.context_length,
         "size_bytes": view.size_bytes,
         "pid": view.pid,
+        "counters": {**asdict(view.counters), "compute_s": round(view.counters.compute_s, 3)},
     }

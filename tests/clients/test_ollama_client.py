@@ -11,6 +11,8 @@ import pytest
 if TYPE_CHECKING:
     from tests.clients.conftest import Served
 
+on_model = pytest.mark.parametrize("served", [pytest.param("smollm2", marks=pytest.mark.model)], indirect=True)
+
 HELLO = [{"role": "user", "content": "Say hello to the stars, please."}]
 
 
@@ -31,7 +33,8 @@ def test_show_has_what_clients_read(ollama_client: ollama.Client, served: Served
     architecture = shown.modelinfo["general.architecture"]
     assert architecture == shown.details.family
     assert shown.modelinfo[f"{architecture}.context_length"] > 0
-    assert shown.capabilities == ["completion"]
+    assert "completion" in shown.capabilities
+    assert {"completion", "tools", "insert", "embedding", "thinking"}.issuperset(shown.capabilities)
 
 
 def test_show_takes_the_old_name_field(served: Served):
@@ -156,9 +159,13 @@ def test_unknown_model_is_404_in_ollamas_words(ollama_client: ollama.Client, cal
         ({"messages": [{"role": "king", "content": "hi"}]}, "king"),
         ({"messages": [{"content": "hi"}]}, "role"),
         ({"keep_alive": "soon"}, "keep_alive"),
-        ({"tools": [{"type": "function"}]}, "does not support tools"),
-        ({"think": True}, "does not support thinking"),
-        ({"format": "json"}, "does not support format"),
+        ({"options": {"mirostat": 1}}, "options.mirostat"),
+        ({"tools": [{"type": "function"}]}, "tools[0].function"),
+        ({"tools": [{"type": "browser"}]}, "tools[0].type"),
+        ({"messages": [{"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{}"}}]}]}, "argu"),
+        ({"think": "hard"}, "think"),
+        ({"format": "yaml"}, "format"),
+        ({"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
         ({"model": None}, "model is required"),
         ({"messages": [{"role": "user", "content": "hi", "images": ["aGk="]}]}, "does not support images"),
     ],
@@ -177,6 +184,39 @@ def test_nulls_and_unknown_options_are_passed_over(ollama_client: ollama.Client,
     done = ollama_client.chat(served.model, HELLO, options=options, tools=[])
 
     assert done.done_reason == "length"
+
+
+@pytest.mark.parametrize("top", [None, 3])
+def test_logprobs_come_with_each_token(ollama_client: ollama.Client, served: Served, top: int | None):
+    """There is a row for each token, streamed or not, with as many alternatives as were asked for, at most."""
+    wanted = {"logprobs": True, "top_logprobs": top, "options": {"num_predict": 4, "temperature": 0}}
+    chatted = ollama_client.chat(served.model, HELLO, **wanted)
+    parts = list(ollama_client.chat(served.model, HELLO, **wanted, stream=True))
+    generated = ollama_client.generate(served.model, "Say hello to the stars", raw=True, **wanted)
+
+    streamed = [row.token for part in parts for row in part.logprobs or ()]
+    assert [row.token for row in chatted.logprobs] == streamed
+    assert chatted.eval_count == len(streamed)
+    for row in (*chatted.logprobs, *generated.logprobs):
+        assert row.logprob <= 0
+        assert len(row.top_logprobs or ()) <= (top or 0)
+        assert bool(row.top_logprobs) is bool(top)
+
+
+def test_no_logprobs_unless_asked_for(ollama_client: ollama.Client, served: Served):
+    """They cost time and width."""
+    assert ollama_client.chat(served.model, HELLO, options={"num_predict": 1}).logprobs is None
+
+
+@on_model
+def test_a_model_without_infill_says_so(ollama_client: ollama.Client, served: Served):
+    """A suffix needs a model that was trained to fill gaps; there is no answer in its place."""
+    for stream in (False, True):
+        with pytest.raises(ollama.ResponseError) as caught:
+            list(ollama_client.generate(served.model, "def add(", suffix="return c", stream=stream))
+
+        assert caught.value.status_code == 400
+        assert '"smollm2" does not support insert' in caught.value.error
 
 
 def test_too_long_a_prompt_names_both_numbers(ollama_client: ollama.Client, served: Served):

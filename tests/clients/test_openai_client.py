@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from tests.clients.conftest import Served
 
 HELLO = [{"role": "user", "content": "Say hello to the stars, please."}]
+TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}]
 
 
 def test_models_are_listed(openai_client: openai.OpenAI, served: Served):
@@ -141,10 +142,18 @@ def test_unknown_model_is_404(openai_client: openai.OpenAI):
         ({"seed": 2**63}, "seed"),
         ({"seed": 2**70}, "seed"),
         ({"max_tokens": 2**40}, "max_tokens"),
-        ({"n": 2}, "n"),
-        ({"logprobs": True}, "logprobs"),
-        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"),
-        ({"response_format": {"type": "json_object"}}, "response_format"),
+        ({"n": 17}, "n"),
+        ({"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
+        ({"top_logprobs": 2}, "top_logprobs"),
+        ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
+        ({"tools": TOOLS, "tool_choice": "sometimes"}, "tool_choice"),
+        ({"tools": TOOLS, "tool_choice": {"type": "function", "function": {"name": "climate"}}}, "tool_choice"),
+        ({"tool_choice": "required"}, "tool_choice"),
+        ({"response_format": {"type": "xml"}}, "response_format.type"),
+        ({"grammar": "root ::= x", "guided_regex": "x"}, "guided_regex"),
+        ({"reasoning_effort": "extreme"}, "reasoning_effort"),
+        ({"lora": [{"scale": 1}]}, "lora[0].name"),
+        ({"timeout": -1}, "timeout"),
         (
             {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:,"}}]}]},
             "messages[0].content",
@@ -160,6 +169,44 @@ def test_bad_fields_are_named(openai_client: openai.OpenAI, served: Served, chan
 
     assert field == caught.value.param
     assert field in caught.value.message
+
+
+def test_the_error_of_an_image_names_the_model(openai_client: openai.OpenAI, served: Served):
+    """An image is refused with the name of the model that cannot see it."""
+    parts = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}]
+
+    with pytest.raises(openai.BadRequestError, match=f"image input is not supported by model '{served.model}'"):
+        openai_client.chat.completions.create(model=served.model, messages=[{"role": "user", "content": parts}])
+
+
+def test_too_many_answers_name_the_limit(openai_client: openai.OpenAI, served: Served):
+    """A client learns how many answers it may have."""
+    with pytest.raises(openai.BadRequestError, match="16"):
+        openai_client.chat.completions.create(model=served.model, messages=HELLO, n=17)
+
+
+def test_several_answers_come_together(openai_client: openai.OpenAI, served: Served):
+    """`n` answers are numbered, and their prompt is counted once."""
+    wanted = {"model": served.model, "messages": HELLO, "max_tokens": 4}
+    one = openai_client.chat.completions.create(**wanted)
+    done = openai_client.chat.completions.create(**wanted, n=3)
+
+    assert [0, 1, 2] == [choice.index for choice in done.choices]
+    assert all(choice.message.content for choice in done.choices)
+    assert one.usage.prompt_tokens == done.usage.prompt_tokens
+    assert 3 < done.usage.completion_tokens <= 12
+
+
+def test_several_answers_stream_side_by_side(openai_client: openai.OpenAI, served: Served):
+    """Each of the `n` answers has its own role, text and end in the stream."""
+    chunks = openai_client.chat.completions.create(
+        model=served.model, messages=HELLO, max_tokens=4, n=3, stream=True, temperature=0
+    )
+    choices = [c.choices[0] for c in chunks]
+
+    assert [0, 1, 2] == sorted(c.index for c in choices if c.delta.role)
+    assert [0, 1, 2] == sorted(c.index for c in choices if c.finish_reason)
+    assert {0, 1, 2} == {c.index for c in choices if c.delta.content}
 
 
 def test_null_and_unknown_fields_are_passed_over(openai_client: openai.OpenAI, served: Served):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
@@ -15,6 +15,7 @@ from hoshikage.core.gguf import DigestCache
 from hoshikage.core.registry import Registry, RegistryFiles
 from hoshikage.core.residence import Residence
 from hoshikage.core.settings import ResidencySettings
+from tests.core.pipelines import World
 from tests.fakes import FakeEngine, FakeSource
 
 if TYPE_CHECKING:
@@ -61,6 +62,22 @@ async def residence_with(catalog: Catalog) -> AsyncIterator[Callable[..., Reside
     yield build
     for residence in built:
         await residence.stop()
+
+
+@pytest.fixture
+def world_with(residence_with: Callable[..., Residence]) -> Callable[..., World]:
+    """Builds worlds with one place for a model."""
+
+    def build(**parts: Any) -> World:
+        return World(residence_with(max_loaded=1), **parts)
+
+    return build
+
+
+@pytest.fixture
+def world(world_with: Callable[..., World]) -> World:
+    """A pipeline without filters."""
+    return world_with()
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from hoshikage.config.project import Project
 from hoshikage.config.settings import load_settings
 from hoshikage.core.discovery import Candidate
 from hoshikage.core.manager import PluginChoice, PluginManager
-from tests.fakes import FakeEngine, FakeFilter, FakeObserver, FakeSource
+from tests.fakes import FakeEngine, FakeFilter, FakeFormat, FakeObserver, FakeSource
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,6 +87,14 @@ def test_hook_provide_request_filters(settings: Settings):
     manager = manager_with(hoshikage_provide_request_filters=lambda: [late, early])
 
     assert manager.request_filters(settings) == [early, late]
+
+
+def test_hook_provide_chat_formats(settings: Settings):
+    """Offered formats come in their order."""
+    late, early = FakeFormat("late", 1000), FakeFormat("early", 10)
+    manager = manager_with(hoshikage_provide_chat_formats=lambda: [late, early])
+
+    assert manager.chat_formats(settings) == [early, late]
 
 
 def test_hook_provide_observers(settings: Settings):

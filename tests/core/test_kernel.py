@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from contextlib import aclosing
 from pathlib import Path
 
@@ -11,9 +12,10 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from hoshikage import Caller, ChatRequest, Chunk, ConfigError, Done, Message
+from hoshikage import Caller, ChatRequest, Chunk, ConfigError, Done, EmbedRequest, Message, RerankRequest, Tool
 from hoshikage.core import kernel as kernel_module
 from hoshikage.core.errors import ModelLoadFailed, ModelNotFound, PluginError, RegistryError
+from hoshikage.core.http.collected import Collector
 from hoshikage.core.kernel import Kernel, assemble, sync_tags
 from hoshikage.core.registry import ModelEntry, Registry
 from tests.fakes import until
@@ -200,6 +202,70 @@ async def test_defaults_reach_the_engine(kernel_of):
     *_, done = await answer(kernel, text="one two three")
 
     assert ("length", 1) == (done.finish_reason, done.usage.completion_tokens)
+
+
+async def test_thinking_and_calls_are_told_from_text(kernel_of):
+    """With the built-in formats, thinking and tool calls in an answer come as such."""
+    kernel = kernel_of()
+    text = '<think>hm</think>ok\n<tool_call>\n{"name": "f", "arguments": {"a": 1}}\n</tool_call>'
+    request = ChatRequest("r1", "echo", messages=(Message("user", text),), tools=(Tool("f"),))
+    collector = Collector()
+    async with aclosing(kernel.chat(request, CALLER)) as events:
+        async for event in events:
+            if isinstance(event, Chunk):
+                collector.add(event)
+    (choice,) = collector.finish(event).choices
+    (call,) = choice.tool_calls
+
+    assert ("ok", "hm", "f", {"a": 1}) == (choice.text, choice.reasoning, call.name, json.loads(call.arguments))
+    assert "tool_calls" == event.finish_reason
+    assert re.fullmatch(r"call_\w{24}", call.id)
+
+
+async def test_numbers_through_the_kernel(kernel_of):
+    """Vectors, scores and tokens come from the model that is named; those that compute leave a receipt."""
+    kernel = kernel_of()
+    embedded, receipt = await kernel.embed(EmbedRequest("r1", "Echo", ("a", "a b"), dimensions=8), CALLER)
+    scored, other = await kernel.rerank(RerankRequest("r2", "echo:latest", "a b", ("a",)), CALLER)
+    tokens = await kernel.tokenize("echo", "é", special=True, caller=CALLER)
+    text = await kernel.detokenize("ECHO", tokens, caller=CALLER)
+
+    assert ([8, 8], (0.5,), (233,), "é") == ([len(v) for v in embedded.vectors], scored.scores, tokens, text)
+    assert [other, receipt] == list(kernel.receipts())
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda kernel: kernel.embed(EmbedRequest("r1", "unknown", ("a",)), CALLER),
+        lambda kernel: kernel.rerank(RerankRequest("r1", "unknown", "a", ("b",)), CALLER),
+        lambda kernel: kernel.tokenize("unknown", "a", special=True, caller=CALLER),
+        lambda kernel: kernel.detokenize("unknown", (97,), caller=CALLER),
+    ],
+    ids=["embed", "rerank", "tokenize", "detokenize"],
+)
+async def test_unknown_model_makes_no_numbers(kernel_of, ask):
+    """A request for numbers of an unknown model is an error."""
+    with pytest.raises(ModelNotFound):
+        await ask(kernel_of())
+
+
+async def test_capabilities_of_an_echo(kernel_of):
+    """An echo can do all that it claims in its header and its template."""
+    kernel = kernel_of()
+
+    able = await kernel.capabilities(kernel.model("echo"))
+
+    assert {"completion", "tools", "thinking", "embedding"} == able
+
+
+async def test_counters_of_a_loaded_model(kernel_of):
+    """The status shows what a loaded model has counted."""
+    kernel = kernel_of()
+    await answer(kernel)
+    (view,) = kernel.status().loaded
+
+    assert (2, 2, 0) == (view.counters.prefill_tokens, view.counters.decode_tokens, view.counters.running)
 
 
 async def test_model_is_loaded_and_unloaded_by_name(kernel_of):

@@ -202,6 +202,7 @@ HOOK_CALLS = {
     "hoshikage_provide_engines": lambda m, s: m.engines(s),
     "hoshikage_provide_model_sources": lambda m, s: m.model_sources(s),
     "hoshikage_provide_request_filters": lambda m, s: m.request_filters(s),
+    "hoshikage_provide_chat_formats": lambda m, s: m.chat_formats(s),
     "hoshikage_provide_observers": lambda m, s: m.observers(s),
     "hoshikage_provide_routes": lambda m, s: m.route_groups(SimpleNamespace(settings=s)),
     "hoshikage_provide_checks": lambda m, s: m.checks(s),

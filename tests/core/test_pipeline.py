@@ -11,73 +11,15 @@ from dataclasses import replace
 import pytest
 from structlog.testing import capture_logs
 
-from hoshikage import Caller, ChatRequest, Chunk, Done, Message, ModelRecord, Receipt, Started, Usage
-from hoshikage.core.admission import Admission
+from hoshikage import ChatRequest, Chunk, Done, Message, Started, Usage
 from hoshikage.core.errors import EngineFailed, InvalidRequest, ModelLoadFailed, QueueFull
 from hoshikage.core.log import set_up_logging
-from hoshikage.core.pipeline import Pipeline
-from hoshikage.core.receipts import ReceiptBook
-from hoshikage.core.settings import AdmissionSettings, LogSettings
+from hoshikage.core.settings import LogSettings
 from hoshikage.plugins.access_log.observer import AccessLog
+from tests.core.pipelines import CALLER, RECORD, REQUEST, World
 from tests.fakes import FakeFilter, FakeObserver, until
 
-RECORD = ModelRecord("a", engine="fake")
-REQUEST = ChatRequest("r1", "A", messages=(Message("user", "hello"),))
-CALLER = Caller("10.0.0.1")
 MARKER = "秘密-marker-7f3a"
-
-
-class World:
-    """A pipeline and all that stands around it."""
-
-    def __init__(self, residence, *, filters=(), observers=(), **admission: float) -> None:
-        self.residence = residence
-        self.admission = Admission(AdmissionSettings(**admission), residence)
-        self.book = ReceiptBook(10)
-        self.observer = FakeObserver()
-        self.pipeline = Pipeline(
-            filters=filters, admission=self.admission, observers=[*observers, self.observer], receipts=self.book
-        )
-
-    def chat(self, request: ChatRequest = REQUEST, record: ModelRecord = RECORD):
-        return self.pipeline.chat(request, record, CALLER)
-
-    async def answer(self, request: ChatRequest = REQUEST, record: ModelRecord = RECORD) -> list:
-        """All events of one request."""
-        async with aclosing(self.chat(request, record)) as events:
-            return [event async for event in events]
-
-    async def failure(self, record: ModelRecord = RECORD) -> BaseException:
-        """The error that one request ends with."""
-        with pytest.raises(BaseException) as error:
-            await self.answer(record=record)
-        await self.pipeline.stop()
-        return error.value
-
-    def receipt(self) -> Receipt:
-        """The one receipt there is."""
-        (receipt,) = self.book.newest()
-        return receipt
-
-    def places(self) -> tuple[int, int, int]:
-        """Running requests, waiting ones, and leases: all 0 when nothing goes on."""
-        return self.admission.running, self.admission.waiting, sum(s.leases for s in self.residence._all())
-
-
-@pytest.fixture
-def world_with(residence_with):
-    """Builds worlds with one place for a model."""
-
-    def build(**parts) -> World:
-        return World(residence_with(max_loaded=1), **parts)
-
-    return build
-
-
-@pytest.fixture
-def world(world_with) -> World:
-    """A pipeline without filters."""
-    return world_with()
 
 
 # --- answers ---
@@ -211,6 +153,16 @@ async def test_filters_change_what_observers_see(world_with):
     await world.pipeline.stop()
 
     assert [("x",)] == seen
+
+
+async def test_engine_is_told_who_asks(world_with, engine):
+    """The request that the engine gets tells callers apart by the caller's key, whatever the route put there."""
+    world = world_with()
+    events = world.pipeline.chat(replace(REQUEST, caller_key="forged"), RECORD, replace(CALLER, key="k1"))
+    async with aclosing(events):
+        _ = [event async for event in events]
+
+    assert ["k1"] == [request.caller_key for request in engine.models[0].asked]
 
 
 # --- errors ---

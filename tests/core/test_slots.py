@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 import structlog
 
-from hoshikage import ModelRecord
+from hoshikage import EngineCounters, ModelRecord
 from hoshikage.core.errors import ModelLoadFailed, ServerStopping
 from hoshikage.core.slots import NEVER, Action, ModelSlot, Situation, SlotState, next_action
 from tests.fakes import FakeEngine, FakeModel, until
@@ -474,15 +474,24 @@ async def test_view_of_a_loaded_model(slot):
     assert (RECORD, "ready", "fake", 1, 100, 1000, None) == shown
 
 
+async def test_view_shows_what_the_model_counts(slot, engine):
+    """A view shows the model's own counters as they stand now."""
+    await slot.lease().model()
+    engine.models[0].counters = EngineCounters(steps=7, running=1)
+
+    assert EngineCounters(steps=7, running=1) == slot.view().counters
+
+
 async def test_view_of_an_empty_slot(slot):
     """A view of an empty slot shows no sizes."""
     view = slot.view()
 
-    assert ("empty", 0, 0, None, None) == (
+    assert ("empty", 0, 0, None, EngineCounters(), None) == (
         view.state,
         view.context_length,
         view.size_bytes,
         view.pid,
+        view.counters,
         view.expires_at,
     )
 

@@ -3,72 +3,29 @@
 from __future__ import annotations
 
 import os
-import select
 import time
 from typing import TYPE_CHECKING
 
 from hoshikage.plugins.engine_llamacpp import frames
-from hoshikage.plugins.engine_llamacpp.worker.native import (
-    NO_SLOT,
-    Batch,
-    LoadError,
-    NativeLog,
-    NativeModel,
-)
-from hoshikage.plugins.engine_llamacpp.worker.prefix import best_donor
-from hoshikage.plugins.engine_llamacpp.worker.sampler import SamplerChain
-from hoshikage.plugins.engine_llamacpp.worker.scheduler import Limits, StepPlan, plan_step
-from hoshikage.plugins.engine_llamacpp.worker.sequence import Sequence
-from hoshikage.plugins.engine_llamacpp.worker.template import ChatTemplate, TemplateRefused
-from hoshikage.plugins.engine_llamacpp.worker.text import TextStream
+from hoshikage.plugins.engine_llamacpp.worker.cache import KvCache
+from hoshikage.plugins.engine_llamacpp.worker.connection import Connection
+from hoshikage.plugins.engine_llamacpp.worker.constraint import ConstraintFailed
+from hoshikage.plugins.engine_llamacpp.worker.embedding import Embedder
+from hoshikage.plugins.engine_llamacpp.worker.guesser import Guesser
+from hoshikage.plugins.engine_llamacpp.worker.intake import Intake, RequestRefused, close
+from hoshikage.plugins.engine_llamacpp.worker.native import NO_SLOT, Batch, LoadError, NativeLog, NativeModel
+from hoshikage.plugins.engine_llamacpp.worker.scheduler import Limits, StepPlan, Work, plan_step, prefill_chunk
+from hoshikage.plugins.engine_llamacpp.worker.tally import Tally
+from hoshikage.plugins.engine_llamacpp.worker.template import TemplateRefused
 
 if TYPE_CHECKING:
     import socket
 
-READ_BYTES = 1 << 20
+    from hoshikage.plugins.engine_llamacpp.worker.sequence import Sequence
 
-
-class Connection:
-    """The worker's end of the socket pair."""
-
-    def __init__(self, socket: socket.socket) -> None:
-        self._socket = socket
-        self._buffer = bytearray()
-        self.closed = False
-
-    def send(self, frame: frames.FromWorker) -> None:
-        """Send one frame; waits while the server does not read."""
-        try:
-            self._socket.sendall(frames.pack(frame))
-        except OSError:
-            self.closed = True
-
-    def receive(self, *, wait: bool) -> list[frames.ToWorker]:
-        """Take the frames that have come; with `wait`, at least one unless the server is gone."""
-        received: list[frames.ToWorker] = []
-        while not received and not self.closed:
-            readable, _, _ = select.select([self._socket], [], [], None if wait else 0)
-            if not readable:
-                break
-            try:
-                data = self._socket.recv(READ_BYTES)
-            except OSError:  # the server went away without reading what it was sent
-                data = b""
-            self.closed = not data
-            self._buffer += data
-            received.extend(self._whole_frames())
-        return received
-
-    def _whole_frames(self) -> list[frames.ToWorker]:
-        found = []
-        while len(self._buffer) >= frames.LENGTH.size:
-            (size,) = frames.LENGTH.unpack_from(self._buffer)
-            end = frames.LENGTH.size + size
-            if len(self._buffer) < end:
-                break
-            found.append(frames.to_worker.decode(memoryview(self._buffer)[frames.LENGTH.size : end].tobytes()))
-            del self._buffer[:end]
-        return found
+FIRST_SPEED = 500.0  # tokens per second, until a step has been measured
+SMALLEST_MEASURED = 32  # tokens; a smaller step says little about the speed of prefill
+ALONE_PAUSES = 4  # nobody reads while only prompts are computed, but a newcomer waits for the end of the step
 
 
 def serve(socket: socket.socket) -> int:
@@ -102,32 +59,47 @@ class Loop:
 
     def __init__(self, init: frames.Init, connection: Connection, log: NativeLog) -> None:
         self._connection = connection
+        self._init = init
         self._model = NativeModel(init, log)
-        self._template = ChatTemplate(
-            self._model.chat_template(),
-            bos=self._model.special_text(bos=True),
-            eos=self._model.special_text(bos=False),
-        )
-        max_num_seqs = min(init.max_num_seqs, init.n_batch)
-        self._limits = Limits(self._model.n_ctx, init.n_batch, init.prefill_chunk, max_num_seqs)
+        self._intake = Intake(self._model, init)
+        self._cache = KvCache(self._model, reuses=init.reuses_prefixes)
+        self._embedder = Embedder(self._model, init)
+        self._guesser = Guesser(init, self._model, log)
         self._batch = Batch(init.n_batch)
-        self._free_slots = list(range(max_num_seqs - 1, -1, -1))
+        self._tally = Tally()
+        self._told = frames.Counters()
+        self._speed = FIRST_SPEED
+        self._plan = StepPlan()
         self._running: list[Sequence] = []
         self._waiting: list[Sequence] = []
         self._stopping = False
 
     def run(self, frames_so_far: list[frames.ToWorker]) -> None:
         """Serve until stopped."""
-        self._connection.send(frames.Ready(self._model.n_ctx, self._model.size_bytes))
+        size_bytes = self._model.size_bytes + self._guesser.size_bytes
+        self._connection.send(frames.Ready(self._model.n_ctx, size_bytes))
         received = frames_so_far
         while not self._stopping and not self._connection.closed:
             for frame in received:
                 self._take(frame)
             if self._running or self._waiting:
                 self._step()
-            received = self._connection.receive(wait=not (self._running or self._waiting))
+            if self._embedder.busy:
+                for answer in self._embedder.step(yielding=bool(self._running or self._waiting)):
+                    self._connection.send(answer)
+            received = self._connection.receive(wait=self._idle())
+        self._embedder.close()
+        self._guesser.close()
         self._batch.close()
         self._model.close()
+
+    def _idle(self) -> bool:
+        """Whether there is nothing to do; if so, the server learns how things stand."""
+        if self._running or self._waiting or self._embedder.busy:
+            return False
+        if self._counters() != self._told:
+            self._tell([])
+        return True
 
     # --- frames in ---
 
@@ -135,8 +107,17 @@ class Loop:
         match frame:
             case frames.Generate():
                 self._begin(frame)
+            case frames.Embed() | frames.Rerank():
+                if (refused := self._embedder.add(frame)) is not None:
+                    self._connection.send(refused)
+            case frames.Tokenize():
+                tokens = self._model.tokenize(frame.text, templated=False, special=frame.special)
+                self._connection.send(frames.Tokenized(frame.id, tokens))
+            case frames.Detokenize():
+                self._detokenize(frame)
             case frames.Cancel():
                 self._drop(frame.id)
+                self._embedder.cancel(frame.id)
             case frames.Stop():
                 self._stopping = True
             case frames.Init():
@@ -144,165 +125,251 @@ class Loop:
 
     def _begin(self, frame: frames.Generate) -> None:
         try:
-            tokens = self._prompt(frame)
-        except TemplateRefused as error:
-            self._connection.send(frames.Refused(frame.id, str(error), "invalid"))
+            sequences, tail = self._intake.sequences(frame)
+        except RequestRefused as error:
+            self._connection.send(error.frame)
             return
-        reason = self._unfit(frame, tokens)
-        if reason is not None:
-            self._connection.send(reason)
-            return
-        n_prompt, room = len(tokens), self._model.n_ctx - len(tokens)
-        wanted = frame.max_tokens if frame.max_tokens is not None and frame.max_tokens >= 0 else room
-        sequence = Sequence(frame.id, tokens, n_prompt, min(wanted, room))
-        sequence.sampler = SamplerChain(
-            frame.sampling, n_vocab=self._model.n_vocab, n_ctx=self._model.n_ctx, prompt=tokens
-        )
-        sequence.text = TextStream(tuple(frame.stop))
-        self._waiting.append(sequence)
-        self._connection.send(frames.Begun(frame.id, n_prompt))
+        self._waiting.extend(sequences)
+        self._connection.send(frames.Begun(frame.id, sequences[0].n_prompt, tail))
 
-    def _prompt(self, frame: frames.Generate) -> list[int]:
-        if frame.prompt is not None:
-            return self._model.tokenize(frame.prompt, templated=False)
-        turns = [_turn(t) for t in frame.turns]
-        return self._model.tokenize(self._template.render(turns), templated=True)
-
-    def _unfit(self, frame: frames.Generate, tokens: list[int]) -> frames.Refused | None:
-        if len(tokens) >= self._model.n_ctx:
-            return frames.Refused(frame.id, "", "context", len(tokens), self._model.n_ctx)
-        if not tokens:
-            param = "messages" if frame.prompt is None else "prompt"
-            return frames.Refused(frame.id, "the prompt is empty: it has no tokens", "invalid", param=param)
-        for token in frame.sampling.logit_bias:
-            if not 0 <= token < self._model.n_vocab:
-                reason = f"logit_bias names token {token}; the model has tokens 0 to {self._model.n_vocab - 1}"
-                return frames.Refused(frame.id, reason, "invalid", param="logit_bias")
-        return None
+    def _detokenize(self, frame: frames.Detokenize) -> None:
+        wrong = [token for token in frame.tokens if not 0 <= token < self._model.n_vocab]
+        if wrong:
+            reason = f"tokens: {wrong[0]} is no token; the model has tokens 0 to {self._model.n_vocab - 1}"
+            self._connection.send(frames.Refused(frame.id, reason, "invalid", param="tokens"))
+        else:
+            self._connection.send(frames.Detokenized(frame.id, self._model.text_of(frame.tokens)))
 
     # --- one step ---
 
     def _step(self) -> None:
-        plan = plan_step(self._running, self._waiting, self._limits)
-        for sequence in plan.preempted:
-            self._preempt(sequence)
-        shared = [self._admit(sequence) for sequence in plan.admitted]
-        if any(shared):
-            # What is shared needs no computing, so the step has room for more.
-            plan = plan_step(self._running, (), self._limits)
+        self._end_overdue()
+        plan = self._next_plan()
+        if not plan.work:
+            return
         rows = self._compute(plan)
         if rows is None:
             return
-        deltas = [self._advance(sequence, row) for sequence, row in rows]
-        if deltas:
-            self._connection.send(frames.Step(deltas))
+        advanced = (self._advance(work, row) for work, row in rows)
+        deltas = [delta for delta in advanced if delta is not None]
+        self._guesser.guess(self._running)
+        self._tell(deltas)
 
-    def _compute(self, plan: StepPlan) -> list[tuple[Sequence, int]] | None:
-        """Fill and decode the batch. Returns the sequences that can choose a token, and their rows."""
+    def _next_plan(self) -> StepPlan:
+        """Decide the next step, and do what must be done before it can be computed."""
+        for sequence in self._running:
+            if not sequence.joined and not sequence.blocked:
+                self._cache.join(sequence)
+        plan = self._planned(self._waiting)
+        while plan.preempted is not None:
+            self._preempt(plan.preempted)
+            plan = self._planned(())
+        for sequence in plan.admitted:
+            self._admit(sequence)
+        if plan.admitted:
+            # What is shared needs no computing, so the step may have room for more.
+            plan = self._planned(())
+        self._plan = plan
+        return plan
+
+    def _planned(self, waiting: list[Sequence] | tuple[()]) -> StepPlan:
+        return plan_step(
+            self._running,
+            waiting,
+            self._limits(),
+            n_used=self._cache.n_used(self._running),
+            shared=lambda sequence: self._cache.shared(sequence, self._running),
+            last_adapters=self._plan.adapters,
+        )
+
+    def _limits(self) -> Limits:
+        pause_s, n_batch = self._init.max_pause_s, self._init.n_batch
+        return Limits(
+            n_cells=self._model.n_ctx,
+            n_batch=n_batch,
+            max_num_seqs=self._init.max_num_seqs,
+            prefill_chunk=prefill_chunk(self._speed, pause_s, longest=n_batch),
+            prefill_alone=prefill_chunk(self._speed, pause_s * ALONE_PAUSES, longest=n_batch),
+        )
+
+    def _compute(self, plan: StepPlan) -> list[tuple[Work, int]] | None:
+        """Fill and decode the batch. Returns the work that can choose a token, and its first row."""
         self._batch.clear()
-        rows: list[tuple[Sequence, int]] = []
+        self._cache.make_room(plan.n_tokens, self._running)
+        self._model.use_adapters(plan.adapters)
+        rows: list[tuple[Work, int]] = []
         for work in plan.work:
             s, start = work.sequence, work.sequence.n_computed
             assert s.slot is not None
-            tokens = s.tokens[start : start + work.count]
-            row = self._batch.add(tokens, position=start, slot=s.slot, choose=work.completes)
+            tokens = s.tokens[start : start + work.count] + s.draft[: work.draft]
+            choose = work.draft + 1 if work.completes else 0
+            row = self._batch.add(tokens, position=start, slot=s.slot, choose=choose)
             if work.completes:
-                rows.append((s, row))
+                rows.append((work, row - work.draft))
+        began = time.monotonic()
         code = self._batch.decode(self._model)
+        self._account(plan, time.monotonic() - began)
         if code != 0:
-            self._recover(code, [w.sequence for w in plan.work])
+            self._recover(code, [work.sequence for work in plan.work])
             return None
         for work in plan.work:
             work.sequence.n_computed += work.count
+            self._cache.note_progress(work.sequence)
         return rows
 
+    def _account(self, plan: StepPlan, compute_s: float) -> None:
+        prefill = sum(w.count for w in plan.work if w.sequence.n_computed < w.sequence.n_prompt)
+        self._tally.steps += 1
+        self._tally.compute_s += compute_s
+        self._tally.batch_tokens += plan.n_tokens
+        self._tally.prefill_tokens += prefill
+        if prefill >= SMALLEST_MEASURED:
+            self._speed = (self._speed + plan.n_tokens / max(compute_s, 1e-6)) / 2
+
     def _recover(self, code: int, sequences: list[Sequence]) -> None:
-        """Undo a step that llama.cpp refused. A full cache preempts the youngest; all else ends the step's callers."""
-        youngest = self._running[-1]
+        """Undo a step that llama.cpp refused: without room the youngest waits, all else ends the step's callers."""
         if code == NO_SLOT and len(self._running) > 1:
             for sequence in sequences:
-                self._model.trim(sequence.slot, sequence.n_computed)
-            self._preempt(youngest)
+                self._cache.rewind(sequence)
+            if not self._cache.drop_kept():
+                self._preempt(self._running[-1])
             return
-        for sequence in sequences:
-            self._leave(sequence)
-            self._connection.send(frames.Refused(sequence.id, f"llama_decode failed with code {code}", "failed"))
+        for sequence_id in {s.id for s in sequences}:
+            self._fail(sequence_id, f"llama_decode failed with code {code}", "failed")
 
-    def _advance(self, sequence: Sequence, row: int) -> frames.Delta:
-        """Choose the next token of a sequence, and end it where that was the last."""
-        assert sequence.sampler is not None
-        assert sequence.text is not None
-        token = sequence.sampler.sample(self._model.context, row)
+    # --- choosing ---
+
+    def _advance(self, work: Work, first_row: int) -> frames.Delta | None:
+        """Choose the next tokens of a sequence: one, and one more for each guess that was right."""
+        s = work.sequence
+        if s.slot is None:  # another answer to its request has failed, and took this one along
+            return None
+        draft, s.draft = s.draft[: work.draft], []
+        try:
+            return self._chosen(s, first_row, draft)
+        except ConstraintFailed as error:
+            self._fail(s.id, f"the answer cannot go on in the form that was asked for: {error}", "failed")
+            return None
+
+    def _chosen(self, s: Sequence, first_row: int, draft: list[int]) -> frames.Delta:
+        assert s.sampler is not None
+        text, logprobs, finish = "", [], None
+        n_before = s.n_answer
+        for at, guess in enumerate([*draft, None]):
+            choice = s.sampler.choose(first_row + at)
+            s.tokens.append(choice.token)
+            logprobs += [] if choice.logprob is None else [choice.logprob]
+            piece, finish = self._read(s, choice.token)
+            text += piece
+            if finish is not None or choice.token != guess:
+                break
+            s.n_computed += 1
         now = time.monotonic()
-        sequence.first_token_at = sequence.first_token_at or now
-        sequence.tokens.append(token)
-        if self._model.ends_answer(token):
-            return self._finish(sequence, sequence.text.finish(), "stop", now)
-        text = sequence.text.push(self._model.piece(token))
-        if sequence.text.stopped:
-            return self._finish(sequence, text, "stop", now)
-        if sequence.n_answer >= sequence.max_tokens:
-            return self._finish(sequence, text + sequence.text.finish(), "length", now)
-        return frames.Delta(sequence.id, text, 1)
+        if not n_before:
+            s.first_token_at = now
+            self._tally.cached_tokens += s.n_cached
+        n_chosen = s.n_answer - n_before
+        self._tally.decode_tokens += n_chosen
+        if draft:
+            self._check_guess(s, len(draft), n_chosen)
+        if finish is None:
+            return frames.Delta(s.id, s.index, text, n_chosen, logprobs)
+        self._leave(s)
+        return frames.Delta(s.id, s.index, text, n_chosen, logprobs, finish, _account_of(s, now))
 
-    def _finish(self, sequence: Sequence, text: str, reason: frames.Finish, now: float) -> frames.Delta:
-        self._leave(sequence)
-        return frames.Delta(
-            sequence.id,
-            text,
-            1,
-            reason,
-            sequence.n_prompt,
-            sequence.n_answer,
-            sequence.first_token_at - sequence.begun_at,
-            now - sequence.first_token_at,
-            sequence.n_shared,
-        )
+    def _read(self, s: Sequence, token: int) -> tuple[str, frames.Finish | None]:
+        """The text that a token adds, and whether it ends the answer."""
+        assert s.text is not None
+        assert s.sampler is not None
+        if self._model.ends_answer(token):
+            return s.text.finish(), "stop"
+        text = s.text.push(self._model.piece(token, special=token in s.shown))
+        if s.text.stopped:
+            return text, "stop"
+        if s.sampler.finished:
+            return text + s.text.finish(), "stop"
+        if s.n_answer >= s.max_tokens:
+            return text + s.text.finish(), "length"
+        return text, None
+
+    def _check_guess(self, s: Sequence, n_drafted: int, n_chosen: int) -> None:
+        """Learn from a guess, and free the cells of what was wrong."""
+        n_accepted = min(n_chosen - 1, n_drafted)
+        assert s.pace is not None
+        s.pace.record(n_drafted, n_accepted)
+        s.n_drafted += n_drafted
+        s.n_accepted += n_accepted
+        self._tally.drafted_tokens += n_drafted
+        self._tally.accepted_tokens += n_accepted
+        self._cache.rewind(s)
 
     # --- joining and leaving ---
 
-    def _admit(self, sequence: Sequence) -> bool:
-        """Give a sequence a slot. Returns whether it shares the beginning of one that runs."""
+    def _admit(self, sequence: Sequence) -> None:
         self._waiting.remove(sequence)
-        sequence.slot = self._free_slots.pop()
-        donor, length = best_donor(sequence.tokens, self._running) if self._model.shares_prefixes else (None, 0)
-        if donor is not None and donor.slot is not None:
-            self._model.share(donor.slot, sequence.slot, length)
-            sequence.n_computed = length
+        self._cache.admit(sequence, self._running)
         if not sequence.begun_at:
             sequence.begun_at = time.monotonic()
-            sequence.n_shared = sequence.n_computed
         self._running.append(sequence)
-        return length > 0
 
     def _preempt(self, sequence: Sequence) -> None:
         """Take a running sequence's cells; it comes back first, and is computed again with what it has said."""
-        self._vacate(sequence)
+        self._running.remove(sequence)
+        self._cache.leave(sequence)
+        sequence.draft = []
         sequence.n_computed = 0
+        sequence.n_preempted += 1
+        self._tally.preemptions += 1
         self._waiting.insert(0, sequence)
 
     def _leave(self, sequence: Sequence) -> None:
-        self._vacate(sequence)
-        if sequence.sampler is not None:
-            sequence.sampler.close()
-
-    def _vacate(self, sequence: Sequence) -> None:
-        assert sequence.slot is not None
-        self._running.remove(sequence)
-        self._model.forget(sequence.slot)
-        self._free_slots.append(sequence.slot)
-        sequence.slot = None
+        """Let a sequence go, wherever it is."""
+        if sequence.slot is None:
+            self._waiting.remove(sequence)
+        else:
+            self._running.remove(sequence)
+            self._cache.leave(sequence)
+        close(sequence)
 
     def _drop(self, sequence_id: int) -> None:
-        """Forget a cancelled sequence, whether it runs, waits, or has ended meanwhile."""
-        for sequence in [s for s in self._running if s.id == sequence_id]:
+        """Forget the sequences of a request, whether they run, wait, or have ended meanwhile."""
+        for sequence in [s for s in (*self._running, *self._waiting) if s.id == sequence_id]:
             self._leave(sequence)
-        for sequence in [s for s in self._waiting if s.id == sequence_id]:
-            self._waiting.remove(sequence)
-            if sequence.sampler is not None:
-                sequence.sampler.close()
+
+    def _fail(self, sequence_id: int, reason: str, kind: frames.RefusalKind) -> None:
+        self._drop(sequence_id)
+        self._connection.send(frames.Refused(sequence_id, reason, kind))
+
+    def _end_overdue(self) -> None:
+        now = time.monotonic()
+        for sequence_id in {s.id for s in (*self._running, *self._waiting) if 0 < s.deadline < now}:
+            self._fail(sequence_id, "the answer was not complete by its deadline", "deadline")
+
+    # --- counting ---
+
+    def _tell(self, deltas: list[frames.Delta]) -> None:
+        self._told = self._counters()
+        self._connection.send(frames.Step(deltas, self._told))
+
+    def _counters(self) -> frames.Counters:
+        return self._tally.frame(
+            running=len(self._running),
+            waiting=len(self._waiting),
+            cells_total=self._model.n_ctx,
+            cells_used=self._cache.n_used(self._running),
+            cells_kept=self._cache.n_kept(),
+        )
 
 
-def _turn(turn: frames.Turn) -> dict[str, str]:
-    message = {"role": turn.role, "content": turn.content}
-    return {**message, "name": turn.name} if turn.name else message
+def _account_of(s: Sequence, now: float) -> frames.Account:
+    return frames.Account(
+        prompt_tokens=s.n_prompt,
+        completion_tokens=s.n_answer,
+        cached_tokens=s.n_cached,
+        thinking_tokens=s.sampler.n_thinking if s.sampler is not None else 0,
+        drafted_tokens=s.n_drafted,
+        accepted_tokens=s.n_accepted,
+        preemptions=s.n_preempted,
+        prefill_s=s.first_token_at - s.begun_at,
+        decode_s=now - s.first_token_at,
+    )

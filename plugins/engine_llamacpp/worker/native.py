@@ -7,16 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import llama_cpp
 
+from hoshikage.plugins.engine_llamacpp.worker.tokens import tokenize
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from collections.abc import Sequence as Seq
 
     from hoshikage.plugins.engine_llamacpp.frames import Init
+    from hoshikage.plugins.engine_llamacpp.worker.sequence import Adapters
 
 FLASH_ATTENTION = {"auto": -1, "off": 0, "on": 1}
 # ggml_log_level as ggml.h has it (the binding's own logger is out of date): 0 is none, 5 goes on with the last line.
 LOG_LEVELS = {1: "debug", 2: "info", 3: "warning", 4: "error"}
+SPLIT_MODES = {"none": 0, "layer": 1, "row": 2}
 NO_SLOT = 1
 LAST_WORDS = 3
+MAX_SLOTS = 256  # llama.cpp's LLAMA_MAX_SEQ
 
 
 class LoadError(Exception):
@@ -54,15 +60,35 @@ class NativeModel:
 
     def __init__(self, init: Init, log: NativeLog) -> None:
         llama_cpp.llama_backend_init()
-        self.model: Any = _load_model(init, log)
+        self.model: Any = _load_model(init.path, init, log)
         self.vocab: Any = llama_cpp.llama_model_get_vocab(self.model)
-        self.context: Any = _new_context(self.model, init, log)
+        self.cuttable: bool = _is_cuttable(self.model)
+        self.n_slots: int = min(init.max_num_seqs + init.max_cached_seqs, MAX_SLOTS)
+        self.context: Any = _new_context(self.model, init, log, n_seq_max=self.n_slots)
         self._memory: Any = llama_cpp.llama_get_memory(self.context)
+        self.generates: bool = bool(self._memory)
         self.n_ctx: int = llama_cpp.llama_n_ctx(self.context)
         self.n_vocab: int = llama_cpp.llama_vocab_n_tokens(self.vocab)
         self.size_bytes: int = llama_cpp.llama_model_size(self.model) + _cache_bytes(self.model, self.n_ctx)
-        self.shares_prefixes: bool = _can_share(self.model)
         self._adds_bos = bool(llama_cpp.llama_vocab_get_add_bos(self.vocab))
+        self._pieces: dict[int, bytes] = {}
+        self._adapters = {name: _load_adapter(self.model, name, path, log) for name, path in init.adapters.items()}
+        self._adapters_in_use: Adapters = ()
+
+    @property
+    def adapter_names(self) -> list[str]:
+        """The LoRA adapters that requests may ask for."""
+        return list(self._adapters)
+
+    def use_adapters(self, adapters: Adapters) -> None:
+        """Compute the next steps with these LoRA adapters and no others."""
+        if adapters == self._adapters_in_use:
+            return
+        count = len(adapters)
+        handles = (llama_cpp.llama_adapter_lora_p_ctypes * count)(*(self._adapters[name] for name, _ in adapters))
+        scales = (ctypes.c_float * count)(*(scale for _, scale in adapters))
+        llama_cpp.llama_set_adapters_lora(self.context, handles, count, scales)
+        self._adapters_in_use = adapters
 
     def chat_template(self) -> str:
         """The template of the file, or nothing."""
@@ -74,25 +100,35 @@ class NativeModel:
         token = llama_cpp.llama_vocab_bos(self.vocab) if bos else llama_cpp.llama_vocab_eos(self.vocab)
         return self.piece(token, special=True).decode("utf-8", "replace") if token >= 0 else ""
 
-    def tokenize(self, text: str, *, templated: bool) -> list[int]:
+    def tokenize(self, text: str, *, templated: bool, special: bool = True) -> list[int]:
         """Turn text into token ids.
 
         A template may have written the beginning-of-sequence token itself; the vocabulary would add it again.
+
+        Args:
+            text: any text.
+            templated: whether a chat template wrote the text.
+            special: whether to add what a prompt begins with, and to read the names of special tokens as these.
         """
         bos = self.special_text(bos=True)
         if templated and self._adds_bos and bos:
             text = text.removeprefix(bos)
-        data = text.encode("utf-8", "replace")  # a template can write half a surrogate pair
-        count = len(data) + 2
-        tokens = (llama_cpp.llama_token * count)()
-        n = llama_cpp.llama_tokenize(self.vocab, data, len(data), tokens, count, True, True)
-        if n < 0:
-            tokens = (llama_cpp.llama_token * -n)()
-            n = llama_cpp.llama_tokenize(self.vocab, data, len(data), tokens, -n, True, True)
-        return list(tokens[:n])
+        return tokenize(self.vocab, text, add_special=special, parse_special=special)
+
+    def token_of(self, text: str) -> int | None:
+        """The one special token with this text, where the vocabulary has it."""
+        tokens = tokenize(self.vocab, text, add_special=False, parse_special=True)
+        return tokens[0] if len(tokens) == 1 and not self.piece(tokens[0]) else None
 
     def piece(self, token: int, *, special: bool = False) -> bytes:
         """The bytes of a token; they need not be whole characters."""
+        key = -1 - token if special else token
+        found = self._pieces.get(key)
+        if found is None:
+            found = self._pieces[key] = self._read_piece(token, special=special)
+        return found
+
+    def _read_piece(self, token: int, *, special: bool) -> bytes:
         buffer = ctypes.create_string_buffer(64)
         n = llama_cpp.llama_token_to_piece(self.vocab, token, buffer, len(buffer), 0, special)
         if n < 0:
@@ -100,25 +136,32 @@ class NativeModel:
             n = llama_cpp.llama_token_to_piece(self.vocab, token, buffer, len(buffer), 0, special)
         return buffer.raw[: max(n, 0)]
 
+    def text_of(self, tokens: list[int]) -> str:
+        """The text of tokens, special ones by their names."""
+        return b"".join(self.piece(token, special=True) for token in tokens).decode("utf-8", "replace")
+
     def ends_answer(self, token: int) -> bool:
         """Whether the model says with this token that the answer is complete."""
         return bool(llama_cpp.llama_vocab_is_eog(self.vocab, token))
 
-    def share(self, source: int, slot: int, length: int) -> None:
-        """Let a slot use the first `length` cells of another one; no cell is copied."""
-        llama_cpp.llama_memory_seq_cp(self._memory, source, slot, 0, length)
+    def share(self, source: int, slot: int, start: int, end: int) -> None:
+        """Let a slot use another one's cells from position `start` to `end`; no cell is copied."""
+        # A memory that cannot be cut has no part of itself to hand on, only the whole.
+        span = (start, end) if self.cuttable else (-1, -1)
+        llama_cpp.llama_memory_seq_cp(self._memory, source, slot, *span)
 
     def forget(self, slot: int) -> None:
         """Free all cells of a sequence."""
         llama_cpp.llama_memory_seq_rm(self._memory, slot, -1, -1)
 
-    def trim(self, slot: int | None, length: int) -> None:
-        """Free the cells of a sequence from position `length` on."""
-        if slot is not None:
-            llama_cpp.llama_memory_seq_rm(self._memory, slot, length, -1)
+    def free(self, slot: int, start: int, end: int = -1) -> None:
+        """Free the cells of a sequence from position `start` to `end`, or all after it."""
+        llama_cpp.llama_memory_seq_rm(self._memory, slot, start, end)
 
     def close(self) -> None:
-        """Free context and model."""
+        """Free adapters, context and model."""
+        for adapter in self._adapters.values():
+            llama_cpp.llama_adapter_lora_free(adapter)
         llama_cpp.llama_free(self.context)
         llama_cpp.llama_model_free(self.model)
 
@@ -133,8 +176,8 @@ class Batch:
         """Begin a new step."""
         self._batch.n_tokens = 0
 
-    def add(self, tokens: list[int], *, position: int, slot: int, choose: bool) -> int:
-        """Append tokens of one sequence; with `choose`, ask for the logits of the last one.
+    def add(self, tokens: list[int], *, position: int, slot: int, choose: int) -> int:
+        """Append tokens of one sequence, and ask for the logits of the last `choose` of them.
 
         Returns:
             The row of the last token.
@@ -146,9 +189,8 @@ class Batch:
             batch.pos[row] = position + offset
             batch.n_seq_id[row] = 1
             batch.seq_id[row][0] = slot
-            batch.logits[row] = 0
+            batch.logits[row] = len(tokens) - offset <= choose
             row += 1
-        batch.logits[row - 1] = int(choose)
         batch.n_tokens = row
         return row - 1
 
@@ -161,15 +203,40 @@ class Batch:
         llama_cpp.llama_batch_free(self._batch)
 
 
-def _load_model(init: Init, log: NativeLog) -> Any:
+def _load_model(path: str, init: Init, log: NativeLog) -> Any:
     params = llama_cpp.llama_model_default_params()
     params.n_gpu_layers = init.n_gpu_layers
     params.main_gpu = init.main_gpu
+    params.split_mode = SPLIT_MODES[init.split_mode]
     params.load_mode = _load_mode(use_mmap=init.use_mmap, use_mlock=init.use_mlock)
-    model = llama_cpp.llama_model_load_from_file(init.path.encode(), params)
+    shares = _tensor_split(init.tensor_split)
+    if shares is not None:
+        params.tensor_split = shares
+    model = llama_cpp.llama_model_load_from_file(path.encode(), params)
     if not model:
         raise LoadError(_last_words(log, "llama.cpp cannot load the file"))
     return model
+
+
+def _tensor_split(shares: Seq[float]) -> Any:
+    """The shares of the GPUs as llama.cpp reads them: one for each device that there could be.
+
+    Raises:
+        LoadError: there are more shares than llama.cpp can have devices.
+    """
+    if not shares:
+        return None
+    most = llama_cpp.llama_max_devices()
+    if len(shares) > most:
+        raise LoadError(f"tensor_split names {len(shares)} devices; this build of llama.cpp knows at most {most}")
+    return (ctypes.c_float * most)(*shares)
+
+
+def _load_adapter(model: Any, name: str, path: str, log: NativeLog) -> Any:
+    adapter = llama_cpp.llama_adapter_lora_init(model, path.encode())
+    if not adapter:
+        raise LoadError(_last_words(log, f"the LoRA adapter {name!r} ({path}) cannot be loaded"))
+    return adapter
 
 
 def _load_mode(*, use_mmap: bool, use_mlock: bool) -> int:
@@ -178,18 +245,20 @@ def _load_mode(*, use_mmap: bool, use_mlock: bool) -> int:
     return int(llama_cpp.LLAMA_LOAD_MODE_MLOCK if use_mlock else llama_cpp.LLAMA_LOAD_MODE_NONE)
 
 
-def _new_context(model: Any, init: Init, log: NativeLog) -> Any:
+def _new_context(model: Any, init: Init, log: NativeLog, *, n_seq_max: int) -> Any:
     trained = llama_cpp.llama_model_n_ctx_train(model)
     params = llama_cpp.llama_context_default_params()
     params.n_ctx = min(init.n_ctx or trained, trained)
     params.n_batch = init.n_batch
     params.n_ubatch = min(init.n_ubatch, init.n_batch)
-    params.n_seq_max = init.max_num_seqs
+    params.n_seq_max = n_seq_max
     params.n_threads = init.n_threads
     params.n_threads_batch = init.n_threads
     params.flash_attn_type = FLASH_ATTENTION[init.flash_attention]
     params.type_k = _cache_type(init.cache_type_k)
     params.type_v = _cache_type(init.cache_type_v)
+    if init.batch_invariant:
+        _compute_rows_alike(params)
     params.kv_unified = True  # all sequences share the cells, so one long prompt may use what others do not
     params.no_perf = True
     context = llama_cpp.llama_init_from_model(model, params)
@@ -199,7 +268,18 @@ def _new_context(model: Any, init: Init, log: NativeLog) -> Any:
     return context
 
 
-def _can_share(model: Any) -> bool:
+def _compute_rows_alike(params: Any) -> None:
+    """Let llama.cpp compute a token the same way whatever else is in the batch.
+
+    Its attention on CPUs has three ways to add up: for 64 rows and more, for a single row over 512 cells and more,
+    and for all else. The first two need K and V to be of one floating-point type, so another type for V leaves the
+    third for everybody. All other operations compute each row by itself. (ggml-cpu/ops.cpp, flash_attn_ext)
+    """
+    params.flash_attn_type = FLASH_ATTENTION["on"]
+    params.type_v = llama_cpp.GGML_TYPE_Q8_0
+
+
+def _is_cuttable(model: Any) -> bool:
     """Whether the memory can be cut at any token: not where it is a running state or a sliding window."""
     state = llama_cpp.llama_model_is_recurrent(model) or llama_cpp.llama_model_is_hybrid(model)
     return not state and llama_cpp.llama_model_n_swa(model) == 0

@@ -1,84 +1,175 @@
-"""How the next token is chosen: one chain of llama.cpp's own samplers per sequence."""
+"""How the next token of one sequence is chosen."""
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import llama_cpp
+
+from hoshikage.plugins.engine_llamacpp.worker.candidates import Candidates, logits_of
+from hoshikage.plugins.engine_llamacpp.worker.chain import build_chain, is_plain_greedy
+from hoshikage.plugins.engine_llamacpp.worker.logprobs import logprob_of
+from hoshikage.plugins.engine_llamacpp.worker.refusal import ConstraintFailed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hoshikage.plugins.engine_llamacpp.frames import SamplingParams
+    import numpy as np
+    from numpy.typing import NDArray
 
-SEED_MASK = 0xFFFFFFFF
+    from hoshikage.plugins.engine_llamacpp import frames
+    from hoshikage.plugins.engine_llamacpp.worker.constraint import ConstraintState
+    from hoshikage.plugins.engine_llamacpp.worker.native import NativeModel
+    from hoshikage.plugins.engine_llamacpp.worker.thinking import ThinkingState
 
 
-class SamplerChain:
-    """A chain of samplers with the state of one sequence: its penalties' history and its random numbers.
+class Choice(NamedTuple):
+    """A chosen token, and how likely it was where somebody wants to know."""
 
-    The order is llama.cpp's own: bias, penalties, top-k, typical, top-p, min-p, temperature, choice.
+    token: int
+    logprob: frames.Logprob | None
+
+
+class Sampler:
+    """Chooses the tokens of one sequence, with the state that this needs.
+
+    Under a constraint, a token is first drawn as if there were none, which is cheap, and taken if it is allowed. Only
+    if it is not, the allowed tokens are collected, and one is drawn from these alone. Where nothing cuts the vocabulary
+    off, this gives every allowed token its share of what is allowed. The second draw begins with the first sampler, as
+    what top-k and its like have left of the whole vocabulary may hold no allowed token at all; so with these, the
+    tokens that they would keep anyway are a little likelier than if the first draw were left out. llama.cpp's own
+    programs choose in this way.
+
+    Args:
+        params: the request's numbers.
+        model: whose context has the logits.
+        prompt: what the penalties and DRY remember at first.
+        constraint: the form of the answer, which begins after the thinking.
+        thinking: follows the thinking of a model that marks it.
+        logprobs: how many alternatives to name with each token; -1 gives no probabilities at all.
     """
 
-    def __init__(self, params: SamplingParams, *, n_vocab: int, n_ctx: int, prompt: Sequence[int]) -> None:
-        self._chain: Any = llama_cpp.llama_sampler_chain_init(llama_cpp.llama_sampler_chain_default_params())
-        # The history is allocated at once, so a client's number is bounded by what it could ever use.
-        history = n_ctx if params.repeat_last_n < 0 else min(params.repeat_last_n, n_ctx)
-        for link in _links(params, n_vocab, history):
-            llama_cpp.llama_sampler_chain_add(self._chain, link)
-        for token in prompt[len(prompt) - min(history, len(prompt)) :]:
-            llama_cpp.llama_sampler_accept(self._chain, token)
+    def __init__(
+        self,
+        params: frames.SamplingParams,
+        *,
+        model: NativeModel,
+        prompt: Sequence[int],
+        constraint: ConstraintState | None = None,
+        thinking: ThinkingState | None = None,
+        logprobs: int = -1,
+    ) -> None:
+        self._model = model
+        self._chain: Any = build_chain(params, model=model, prompt=prompt)
+        self._is_plain_greedy = is_plain_greedy(params)
+        # Mirostat learns from every draw, also from one that is not taken.
+        self._draws_freely = params.temperature <= 0 or not params.mirostat
+        self._constraint = constraint
+        self._is_out_of_step = False
+        self._thinking = thinking
+        self._n_logprobs = logprobs
+        self._candidates = Candidates(model.n_vocab) if constraint is not None else None
 
-    def sample(self, context: Any, row: int) -> int:
-        """Choose a token from the logits of `row` in the last batch, and remember it."""
-        return int(llama_cpp.llama_sampler_sample(self._chain, context, row))
+    @property
+    def finished(self) -> bool:
+        """Whether the constraint is complete, so that nothing may follow but the end."""
+        if self._constraint is None or (self._thinking is not None and self._thinking.open):
+            return False
+        return self._constraint.finished
+
+    @property
+    def n_thinking(self) -> int:
+        """Tokens of thinking so far."""
+        return self._thinking.n_tokens if self._thinking is not None else 0
+
+    def choose(self, row: int) -> Choice:
+        """Choose a token from the logits of a row of the last batch, and remember it.
+
+        Raises:
+            ConstraintFailed: the answer cannot go on in its form.
+        """
+        token = self._next(row)
+        if self._thinking is not None:
+            self._thinking.push(token)
+        if self._n_logprobs < 0:
+            return Choice(token, None)
+        logits = logits_of(self._model.context, row, self._model.n_vocab)
+        return Choice(token, logprob_of(logits, token, self._n_logprobs, self._name))
 
     def close(self) -> None:
-        """Free the chain and its samplers. Idempotent."""
+        """Free the samplers. Idempotent."""
         if self._chain is not None:
             llama_cpp.llama_sampler_free(self._chain)
             self._chain = None
+        if self._constraint is not None:
+            self._constraint.close()
 
+    def _name(self, token: int) -> bytes:
+        return self._model.piece(token, special=True)
 
-def _links(params: SamplingParams, n_vocab: int, history: int) -> list[Any]:
-    links = [*_bias(params, n_vocab), *_penalties(params, n_vocab, history)]
-    if params.temperature <= 0:
-        return [*links, llama_cpp.llama_sampler_init_greedy()]
-    if params.top_k > 0:
-        links.append(llama_cpp.llama_sampler_init_top_k(params.top_k))
-    if params.typical_p < 1:
-        links.append(llama_cpp.llama_sampler_init_typical(params.typical_p, 1))
-    if params.top_p < 1:
-        links.append(llama_cpp.llama_sampler_init_top_p(params.top_p, 1))
-    if params.min_p > 0:
-        links.append(llama_cpp.llama_sampler_init_min_p(params.min_p, 1))
-    links.append(llama_cpp.llama_sampler_init_temp(params.temperature))
-    links.append(llama_cpp.llama_sampler_init_dist(_seed(params.seed)))
-    return links
+    def _next(self, row: int) -> int:
+        forced = self._thinking.forced() if self._thinking is not None else None
+        if forced is None and self._constraint is None:
+            return self._free(row)
+        if forced is not None:
+            token = forced
+        elif self._thinking is not None and self._thinking.open:
+            token = self._thought(row, self._thinking)
+        else:
+            assert self._constraint is not None
+            token = self._constrained(row, self._constraint)
+        llama_cpp.llama_sampler_accept(self._chain, token)
+        return token
 
+    def _free(self, row: int) -> int:
+        if self._is_plain_greedy:
+            return int(logits_of(self._model.context, row, self._model.n_vocab).argmax())
+        return int(llama_cpp.llama_sampler_sample(self._chain, self._model.context, row))
 
-def _bias(params: SamplingParams, n_vocab: int) -> list[Any]:
-    if not params.logit_bias:
-        return []
-    rows = [llama_cpp.llama_logit_bias(token, bias) for token, bias in params.logit_bias.items()]
-    array = (llama_cpp.llama_logit_bias * len(rows))(*rows)
-    return [llama_cpp.llama_sampler_init_logit_bias(n_vocab, len(rows), array)]
+    def _thought(self, row: int, thinking: ThinkingState) -> int:
+        """A token of thinking. The end of the answer cannot come now, as its form is still to follow."""
+        self._is_out_of_step = True
+        token = self._drawn(row)
+        if self._model.ends_answer(token):
+            thinking.end()
+            token = thinking.forced() or token
+        return token
 
+    def _constrained(self, row: int, constraint: ConstraintState) -> int:
+        """A token that the constraint allows, or the beginning of thinking.
 
-def _penalties(params: SamplingParams, n_vocab: int, history: int) -> list[Any]:
-    neutral = params.repeat_penalty == 1 and not params.frequency_penalty and not params.presence_penalty
-    if neutral or history == 0:
-        return []
-    return [
-        llama_cpp.llama_sampler_init_penalties(
-            n_vocab, history, params.repeat_penalty, params.frequency_penalty, params.presence_penalty
-        )
-    ]
+        The form may begin with the same tokens as the marker of thinking: a tool call of gpt-oss does. As long as both
+        are possible, the form is followed; if the marker is completed, it begins again after the thinking.
+        """
+        if self._is_out_of_step:
+            constraint.restart()
+            self._is_out_of_step = False
+        refused: list[int] = []
+        at_start = self._thinking is not None and self._thinking.at_start
+        while len(refused) < (constraint.free_draws if self._draws_freely else int(at_start)):
+            token = self._drawn(row, without=refused)
+            if constraint.try_accept(token):
+                return token
+            if self._thinking is not None and self._thinking.may_open_with(token):
+                self._is_out_of_step = True
+                self._thinking.begin()
+                return token
+            refused.append(token)
+        return self._allowed(row, constraint)
 
+    def _allowed(self, row: int, constraint: ConstraintState) -> int:
+        allowed = constraint.allowed()
+        if not allowed.size:
+            raise ConstraintFailed("the vocabulary has no token that could follow")
+        token = int(allowed[0]) if allowed.size == 1 else self._drawn(row, allowed)
+        if not constraint.try_accept(token):
+            raise ConstraintFailed(f"token {token} was allowed, and then refused")
+        return token
 
-def _seed(seed: int | None) -> int:
-    """A negative seed means, as in Ollama, a random one."""
-    if seed is None or seed < 0:
-        return int.from_bytes(os.urandom(4), "little") & 0x7FFFFFFF
-    return seed & SEED_MASK
+    def _drawn(self, row: int, only: NDArray[np.int32] | None = None, *, without: Sequence[int] = ()) -> int:
+        """A token that the chain chooses, without remembering it."""
+        assert self._candidates is not None
+        logits = logits_of(self._model.context, row, self._model.n_vocab)
+        self._candidates.fill(logits, only, without=without)
+        self._candidates.apply(self._chain)
+        return self._candidates.chosen

@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from jinja2.exceptions import SecurityError
-from jinja2.ext import loopcontrols
+from jinja2.ext import Extension, loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from types import FrameType
+
+    from jinja2 import nodes
+    from jinja2.parser import Parser
 
 RENDER_LIMIT_S = 2.0
 MAX_PROMPT_CHARS = 64 * 1024 * 1024
@@ -43,33 +46,59 @@ class ChatTemplate:
         bos: the text of the token that begins a prompt.
         eos: the text of the token that ends an answer.
 
+    Attributes:
+        source: what is rendered.
+
     Raises:
         TemplateRefused: the source is no valid template.
     """
 
     def __init__(self, source: str, *, bos: str, eos: str) -> None:
-        environment = _BoundedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
+        extensions = [loopcontrols, _GenerationBlocks]
+        environment = _BoundedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=extensions)
         environment.filters["tojson"] = _to_json
         environment.globals.update(raise_exception=_refuse, strftime_now=_strftime_now)
-        self._variables = {"bos_token": bos, "eos_token": eos}
+        self.source = source or CHATML
+        self._tokens = {"bos_token": bos, "eos_token": eos}
         try:
             with _limits():  # compiling computes what is constant in the source
-                self._template = environment.from_string(source or CHATML)
+                self._template = environment.from_string(self.source)
         except Exception as error:
             raise TemplateRefused(f"the model's chat template is invalid: {_words(error)}") from error
 
-    def render(self, messages: Sequence[dict[str, str]]) -> str:
-        """Build the prompt that asks for the next answer.
+    def render(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        variables: Mapping[str, Any] | None = None,
+        add_generation_prompt: bool = True,
+    ) -> str:
+        """Build a prompt, by default one that asks for the next answer.
+
+        Args:
+            messages: the conversation, as OpenAI's protocol writes it.
+            tools: the functions on offer, as OpenAI's protocol writes them.
+            variables: what the template gets besides; it cannot take the place of the other arguments.
+            add_generation_prompt: whether the prompt ends with the beginning of an answer.
 
         Raises:
             TemplateRefused: the template raises, reaches for what the sandbox forbids, runs too long or writes
                 too much.
         """
+        values = {
+            **(variables or {}),
+            **self._tokens,
+            "messages": messages,
+            "tools": tools or None,  # templates ask whether it is none, as they are given it in training
+            "documents": None,
+            "add_generation_prompt": add_generation_prompt,
+        }
         size = 0
         parts: list[str] = []
         try:
             with _limits():
-                for part in self._template.generate(messages=messages, add_generation_prompt=True, **self._variables):
+                for part in self._template.generate(values):
                     size += len(part)
                     if size > MAX_PROMPT_CHARS:
                         _refuse(f"it wrote more than {MAX_PROMPT_CHARS} characters")
@@ -81,6 +110,17 @@ class ChatTemplate:
         except Exception as error:  # a stranger's code can raise anything, endless recursion included
             raise TemplateRefused(f"the model's chat template failed on this conversation: {_words(error)}") from error
         return "".join(parts)
+
+
+class _GenerationBlocks(Extension):
+    """`{% generation %}` marks the assistant's words for training; here, what it encloses is written as it is."""
+
+    tags = {"generation"}  # noqa: RUF012  jinja2 declares it so
+
+    def parse(self, parser: Parser) -> list[nodes.Node]:
+        """Leave the tags out and the body in."""
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
 
 class _BoundedEnvironment(ImmutableSandboxedEnvironment):

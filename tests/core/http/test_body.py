@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from hoshikage.core.errors import InvalidRequest
-from hoshikage.core.http.body import check
+from hoshikage.core.http.body import check, json_text
 from tests.wire import chat
 
 if TYPE_CHECKING:
@@ -102,3 +102,16 @@ def test_a_body_that_drips_is_408(start_server):
         answer = slow.recv(1000)
 
     assert answer.startswith(b"HTTP/1.1 408")
+
+
+def test_what_is_nested_too_deeply_to_be_written_is_refused_by_name():
+    """A body may be nested deeper than its text can be written again."""
+    value: dict[str, object] = {}
+    for _ in range(400):
+        value = {"a": value}
+
+    with pytest.raises(InvalidRequest, match="format: this is nested too deeply") as refused:
+        json_text(value, "format")
+
+    assert "format" == refused.value.param
+    assert '{"a":{}}' == json_text({"a": {}}, "format")

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from quart import Quart, request
+from werkzeug.datastructures import Headers
 
-from hoshikage.core.http.callers import host_allowed, host_of, origin_allowed, request_id_of
+from hoshikage.core.http.callers import caller_key, caller_of, host_allowed, host_of, origin_allowed, request_id_of
 
 if TYPE_CHECKING:
     from tests.server import ServerProcess
@@ -88,6 +91,45 @@ def test_a_harmful_request_id_is_replaced(header: str | None):
 
     assert made != header
     assert len(made) == 32
+
+
+KEYS = [
+    {"Authorization": "Bearer s3cret"},
+    {"authorization": "bearer  s3cret "},
+    {"x-api-key": "s3cret"},
+    {"api-key": "s3cret"},
+]
+
+
+@pytest.mark.parametrize("headers", KEYS)
+def test_a_caller_is_known_by_its_key(headers: dict[str, str]):
+    """Whoever sends a key is known by a fingerprint of it, in whatever header and from wherever it comes."""
+    keys = {caller_key(Headers(headers), address) for address in ("10.0.0.1", "10.0.0.2")}
+
+    assert keys == {hashlib.sha256(b"s3cret").hexdigest()[:16]}
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {"Authorization": "Bearer "}, {"Authorization": "Basic s3cret"}, {"x-api-key": " "}]
+)
+def test_a_caller_without_a_key_is_known_by_its_address(headers: dict[str, str]):
+    """Where no key was sent, the address tells callers apart."""
+    assert caller_key(Headers(headers), "10.0.0.1") == "10.0.0.1"
+
+
+def test_keys_tell_callers_apart():
+    """Two keys from one address are two callers."""
+    assert caller_key(Headers({"x-api-key": "a"}), "10.0.0.1") != caller_key(Headers({"x-api-key": "b"}), "10.0.0.1")
+
+
+@pytest.mark.parametrize("headers", KEYS)
+async def test_the_key_itself_is_not_kept(headers: dict[str, str]):
+    """What is known of a caller does not hold the key."""
+    async with Quart(__name__).test_request_context("/", headers=headers):
+        caller = caller_of(request)
+
+    assert caller.key
+    assert "s3cret" not in str(caller)
 
 
 def test_dns_rebinding_is_refused(echo_server: ServerProcess):

@@ -8,6 +8,7 @@ import pytest
 
 from hoshikage import Chunk, Done, Started, Usage
 from hoshikage.core.errors import EngineFailed, HoshikageError, ServerStopping
+from hoshikage.core.http.collected import Collected, CollectedChoice
 from hoshikage.core.http.stream import Answer, Streams
 from hoshikage.core.settings import ServerSettings
 
@@ -90,11 +91,11 @@ async def test_an_unknown_error_is_hidden_from_the_reader():
 
 
 async def test_a_whole_answer_is_collected():
-    """Collecting gives the text of all pieces and how the answer ended, and leaves nothing active."""
+    """Collecting gives all pieces put together and how the answer ended, and leaves nothing active."""
     streams = Streams(ServerSettings())
     source = Source(Started(1), Chunk("a"), Chunk("b"), DONE)
 
-    assert await streams.collect(source.read()) == ("ab", DONE)
+    assert await streams.collect(source.read()) == Collected((CollectedChoice("ab"),), DONE)
     assert source.closed.is_set()
     assert len(streams) == 0
 

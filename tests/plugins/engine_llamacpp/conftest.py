@@ -50,7 +50,7 @@ async def model(smollm2_path: Path) -> AsyncIterator[LoadedModel]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def small_model(smollm2_path: Path) -> AsyncIterator[LoadedModel]:
     """The model with little room and small steps, so that callers meet its bounds."""
-    settings = LlamaCppSettings(n_ctx=SMALL_N_CTX, n_batch=32, prefill_chunk=16, max_num_seqs=6, n_threads=N_THREADS)
+    settings = LlamaCppSettings(n_ctx=SMALL_N_CTX, n_batch=32, max_pause_s=0.05, max_num_seqs=6, n_threads=N_THREADS)
     loaded = await LlamaCppEngine(settings).load(ModelRecord("small", smollm2_path))
     yield loaded
     await loaded.close()

@@ -172,9 +172,9 @@ def test_what_the_user_says_of_spinning_threads_counts(variable: str):
     """A choice in the environment is left alone."""
     environ = {variable: "passive", "PATH": "/bin"}
 
-    assert environ == worker_environment(environ)
+    assert {"GGML_NO_BACKTRACE": "1", **environ} == worker_environment(environ)
 
 
 def test_workers_threads_sleep_soon_at_a_barrier():
     """Without a choice the worker's threads do not spin long while they wait for each other."""
-    assert {"PATH": "/bin", "GOMP_SPINCOUNT": "2000"} == worker_environment({"PATH": "/bin"})
+    assert "2000" == worker_environment({"PATH": "/bin"})["GOMP_SPINCOUNT"]

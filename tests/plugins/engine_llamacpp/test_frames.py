@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import socket
 import threading
-from types import MappingProxyType
 
 import pytest
 
-from hoshikage import ChatRequest, Message, Sampling
-from hoshikage.core.errors import ContextOverflow, EngineFailed, InvalidRequest
 from hoshikage.plugins.engine_llamacpp import frames
-from hoshikage.plugins.engine_llamacpp.process import error_of, generate_frame
-from hoshikage.plugins.engine_llamacpp.worker.loop import Connection
+from hoshikage.plugins.engine_llamacpp.worker.connection import Connection
 
 READ_LIMIT_S = 10.0
 
@@ -21,17 +17,27 @@ INIT = frames.Init(
     n_ctx=2048,
     n_batch=512,
     n_ubatch=256,
-    prefill_chunk=128,
+    max_pause_s=0.5,
     max_num_seqs=4,
     n_threads=2,
     n_gpu_layers=-1,
     main_gpu=0,
+    split_mode="row",
+    tensor_split=[3.0, 1.0],
     flash_attention="auto",
     cache_type_k="q8_0",
     cache_type_v="f16",
+    batch_invariant=True,
     use_mmap=True,
     use_mlock=False,
     nice=5,
+    max_cached_seqs=9,
+    reuses_prefixes=True,
+    lookup_tokens=8,
+    draft_model="",
+    draft_tokens=4,
+    adapters={"haiku": "/models/haiku.gguf"},
+    pooling="model",
 )
 GENERATE = frames.Generate(
     id=7,
@@ -41,14 +47,57 @@ GENERATE = frames.Generate(
     max_tokens=-1,
     stop=["。", "\n\n"],
 )
-TO_WORKER = [INIT, GENERATE, frames.Cancel(7), frames.Stop()]
+CONVERSATION = frames.Generate(
+    id=8,
+    turns=[
+        frames.Turn("assistant", "", reasoning="hm", tool_calls=[frames.ToolCall("c1", "look", '{"at": "星"}')]),
+        frames.Turn("tool", "bright", "look", tool_call_id="c1"),
+    ],
+    prompt=None,
+    sampling=frames.SamplingParams(mirostat=2, dry_multiplier=0.8, dry_sequence_breakers=("\n",), ignore_eos=True),
+    max_tokens=None,
+    stop=[],
+    tools=[frames.Tool("look", "Look up", {"type": "object", "properties": {"at": {"type": "string"}}})],
+    template_variables={"enable_thinking": False, "n": 3},
+    n=4,
+    logprobs=20,
+    constraint=frames.Constraint("regex", "[a-z]+", "format"),
+    thinking=frames.Thinking("<think>", "</think>", 100),
+    markers=["<tool_call>"],
+    adapters=[frames.Adapter("haiku", 0.5)],
+    scope="k",
+    deadline_s=2.5,
+)
+INFILL = frames.Generate(9, [], [1, 2, 3], frames.SamplingParams(), 5, [], suffix="}")
+TO_WORKER = [
+    INIT,
+    GENERATE,
+    CONVERSATION,
+    INFILL,
+    frames.Embed(3, ["影", [1, 2]], truncate=True),
+    frames.Rerank(4, "星", ["月", "日"]),
+    frames.Tokenize(5, "影", special=False),
+    frames.Detokenize(6, [0, 49151]),
+    frames.Cancel(7),
+    frames.Stop(),
+]
+TOP = frames.Logprob(b"\xe6", -0.5, [frames.Alternative(b"\xe6", -0.5), frames.Alternative(b"a", -1.5)])
+ACCOUNT = frames.Account(12, 5, 8, 2, 4, 3, 1, 0.25, 0.5)
 FROM_WORKER = [
     frames.Ready(8192, 2**40),
     frames.Failed("cannot be loaded: 壊れた"),
-    frames.Begun(1, 12),
+    frames.Begun(1, 12, "<think>\n"),
     frames.Refused(1, "", "context", 9000, 8192),
     frames.Refused(2, "no such token", "invalid", param="logit_bias"),
-    frames.Step([frames.Delta(1, "星", 1), frames.Delta(2, "", 1, "length", 12, 5, 0.25, 0.5)]),
+    frames.Refused(3, "too late", "deadline"),
+    frames.Step(
+        [frames.Delta(1, 0, "星", 1, [TOP]), frames.Delta(2, 3, "", 1, [], "length", ACCOUNT)],
+        frames.Counters(steps=3, compute_s=0.5, cells_total=8192),
+    ),
+    frames.Embedded(3, 2, b"\x00" * 8, 4),
+    frames.Scored(4, [0.5, -1.0], 9),
+    frames.Tokenized(5, [1, 2]),
+    frames.Detokenized(6, "影"),
     frames.Log("warning", "a line"),
 ]
 
@@ -156,43 +205,6 @@ def test_not_waiting_returns_at_once(pair):
     _, connection = pair
 
     assert ([], False) == (connection.receive(wait=False), connection.closed)
-
-
-# --- requests and refusals as frames ---
-
-
-def test_a_request_becomes_a_frame_with_every_default():
-    """`None` in a request leaves the frame's default; what is given is taken over."""
-    sampling = Sampling(temperature=0.0, top_k=5, seed=9, logit_bias=MappingProxyType({3: 1.5}))
-    request = ChatRequest(
-        "id", "m", (Message("user", "hi", "影"),), sampling=sampling, max_tokens=4, stop=("。",), stream=True
-    )
-
-    expected = frames.Generate(
-        id=1,
-        turns=[frames.Turn("user", "hi", "影")],
-        prompt=None,
-        sampling=frames.SamplingParams(temperature=0.0, top_k=5, seed=9, logit_bias={3: 1.5}),
-        max_tokens=4,
-        stop=["。"],
-    )
-    assert body_of(frames.pack(expected)) == body_of(frames.pack(generate_frame(1, request)))
-
-
-@pytest.mark.parametrize(
-    ("frame", "expected"),
-    [
-        (frames.Refused(1, "", "context", 9, 8), (ContextOverflow, "messages", {"n_prompt_tokens": 9, "n_ctx": 8})),
-        (frames.Refused(1, "no", "invalid", param="logit_bias"), (InvalidRequest, "logit_bias", {})),
-        (frames.Refused(1, "no", "failed"), (EngineFailed, None, {})),
-    ],
-    ids=lambda f: f.kind if isinstance(f, frames.Refused) else "",
-)
-def test_a_refusal_becomes_the_error_that_routes_know(frame, expected):
-    """Each kind of refusal has its class, its parameter and its details."""
-    error = error_of(frame)
-
-    assert expected == (type(error), error.param, dict(error.details))
 
 
 def body_of(data: bytes) -> bytes:

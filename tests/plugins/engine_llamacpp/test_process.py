@@ -18,8 +18,8 @@ import pytest
 from hoshikage import Chunk, ModelRecord, Started
 from hoshikage.core.errors import ModelLoadFailed, WorkerDied
 from hoshikage.plugins.engine_llamacpp import frames
+from hoshikage.plugins.engine_llamacpp.channel import Channel
 from hoshikage.plugins.engine_llamacpp.engine import LlamaCppEngine
-from hoshikage.plugins.engine_llamacpp.process import Channel
 from hoshikage.plugins.engine_llamacpp.settings import LlamaCppSettings
 from tests.plugins.engine_llamacpp.answers import COUNTS, ask, raw
 from tests.plugins.engine_llamacpp.conftest import N_THREADS, SMALL_N_CTX

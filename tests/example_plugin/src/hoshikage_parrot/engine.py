@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from hoshikage import Chunk, Done, ModelFacts, ModelRecord, Started, Usage
+from hoshikage import Chunk, Done, EngineCounters, ModelFacts, ModelRecord, Started, Usage
+from hoshikage.core.errors import NotSupported
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
-    from hoshikage import ChatRequest, StreamEvent
+    from hoshikage import ChatRequest, Embeddings, EmbedRequest, RerankRequest, Scores, StreamEvent
     from hoshikage_parrot.settings import ParrotSettings
 
 
@@ -52,6 +53,10 @@ class Parrot:
         self._ending = ending
         self._closed = asyncio.Event()
 
+    @property
+    def counters(self) -> EngineCounters:
+        return EngineCounters()  # it does not count
+
     async def generate(self, request: ChatRequest) -> AsyncGenerator[StreamEvent, None]:
         words = (request.messages[-1].content.upper() + self._ending).split()
         yield Started(len(words))
@@ -59,6 +64,18 @@ class Parrot:
             yield Chunk(word if number == 0 else f" {word}")
             await asyncio.sleep(0)
         yield Done("stop", Usage(len(words), len(words)))
+
+    async def embed(self, request: EmbedRequest) -> Embeddings:
+        raise NotSupported("the parrot has no embeddings", param="model")
+
+    async def rerank(self, request: RerankRequest) -> Scores:
+        raise NotSupported("the parrot cannot judge", param="model")
+
+    async def tokenize(self, text: str, *, special: bool = True) -> tuple[int, ...]:
+        return tuple(map(ord, text))
+
+    async def detokenize(self, tokens: tuple[int, ...]) -> str:
+        return "".join(map(chr, tokens))
 
     async def wait_closed(self) -> str:
         await self._closed.wait()

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hoshikage import Message
-
 if TYPE_CHECKING:
     from hoshikage import Caller, ChatRequest, ModelRecord
 
@@ -21,4 +19,4 @@ class PoliteFilter:
         if record.engine != "parrot" or not request.messages:
             return request
         *earlier, last = request.messages
-        return replace(request, messages=(*earlier, Message(last.role, f"please: {last.content}")))
+        return replace(request, messages=(*earlier, replace(last, content=f"please: {last.content}")))

@@ -131,6 +131,51 @@ def test_strftime_now_is_the_local_date():
     assert written in {before, after}
 
 
+def test_generation_blocks_are_written_as_they_are():
+    """The marks of what is learnt in training leave no trace, and may stand around other blocks."""
+    source = "{% for x in 'ab' %}[{% generation %}{% if x == 'a' %}{{ x }}{% endif %}{% endgeneration %}]{% endfor %}"
+
+    assert "[a][]" == render(source)
+
+
+@pytest.mark.parametrize("source", ["{% generation %}a", "a{% endgeneration %}"])
+def test_half_a_generation_block_is_invalid(source):
+    """A block that is not closed, or not opened, is noticed when the model is loaded."""
+    with pytest.raises(TemplateRefused, match="the model's chat template is invalid: "):
+        ChatTemplate(source, bos="", eos="")
+
+
+def test_templates_get_tools_and_variables():
+    """Tools go by their name, and whatever else a template knows by its own."""
+    compiled = ChatTemplate("{{ tools[0].function.name }} {{ mood }} {{ documents is none }}", bos="", eos="")
+
+    assert "look calm True" == compiled.render(
+        TURNS, tools=[{"function": {"name": "look"}}], variables={"mood": "calm"}
+    )
+
+
+@pytest.mark.parametrize("tools", [None, []])
+def test_no_tools_are_none(tools):
+    """Templates ask whether tools are none; an empty list is no tools as well."""
+    compiled = ChatTemplate("{{ tools is defined and tools is none }} {{ mood is defined }}", bos="", eos="")
+
+    assert "True False" == compiled.render(TURNS, tools=tools)
+
+
+def test_variables_do_not_replace_what_the_server_gives():
+    """A client's variables cannot put other messages or tokens in place of the request's."""
+    compiled = ChatTemplate("{{ bos_token }}{{ messages|length }}{{ tools }}", bos="<s>", eos="")
+
+    assert "<s>1None" == compiled.render(TURNS, variables={"messages": [], "bos_token": "x", "tools": [1]})
+
+
+def test_the_beginning_of_the_answer_can_be_left_out():
+    """A prompt that is the conversation alone ends with its last turn."""
+    prompt = ChatTemplate("", bos="", eos="").render(TURNS, add_generation_prompt=False)
+
+    assert "<|im_start|>user\n星を見る<|im_end|>\n" == prompt
+
+
 # --- what templates refuse ---
 
 

@@ -1,0 +1,58 @@
+"""A pipeline and all that stands around it."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+
+import pytest
+
+from hoshikage import Caller, ChatRequest, Message, ModelRecord, Receipt
+from hoshikage.core.admission import Admission
+from hoshikage.core.pipeline import Extensions, Pipeline
+from hoshikage.core.receipts import ReceiptBook
+from hoshikage.core.settings import AdmissionSettings
+from tests.fakes import FakeObserver
+
+RECORD = ModelRecord("a", engine="fake")
+REQUEST = ChatRequest("r1", "A", messages=(Message("user", "hello"),))
+CALLER = Caller("10.0.0.1")
+
+
+class World:
+    """A pipeline and all that stands around it."""
+
+    def __init__(self, residence, *, filters=(), formats=(), observers=(), **admission: float) -> None:
+        self.residence = residence
+        self.admission = Admission(AdmissionSettings(**admission), residence)
+        self.book = ReceiptBook(10)
+        self.observer = FakeObserver()
+        self.pipeline = Pipeline(
+            extensions=Extensions(filters, formats, [*observers, self.observer]),
+            catalog=residence._catalog,
+            admission=self.admission,
+            receipts=self.book,
+        )
+
+    def chat(self, request: ChatRequest = REQUEST, record: ModelRecord = RECORD):
+        return self.pipeline.chat(request, record, CALLER)
+
+    async def answer(self, request: ChatRequest = REQUEST, record: ModelRecord = RECORD) -> list:
+        """All events of one request."""
+        async with aclosing(self.chat(request, record)) as events:
+            return [event async for event in events]
+
+    async def failure(self, record: ModelRecord = RECORD) -> BaseException:
+        """The error that one request ends with."""
+        with pytest.raises(BaseException) as error:
+            await self.answer(record=record)
+        await self.pipeline.stop()
+        return error.value
+
+    def receipt(self) -> Receipt:
+        """The one receipt there is."""
+        (receipt,) = self.book.newest()
+        return receipt
+
+    def places(self) -> tuple[int, int, int]:
+        """Running requests, waiting ones, and leases: all 0 when nothing goes on."""
+        return self.admission.running, self.admission.waiting, sum(s.leases for s in self.residence._all())
