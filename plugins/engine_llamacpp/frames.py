@@ -291,10 +291,10 @@ class Counters(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Step(msgspec.Struct, frozen=True, tag="step"):
-    """One decode step: the deltas of all its sequences in one frame."""
+    """One decode step: the deltas of all its sequences in one frame, and now and then how things stand."""
 
     deltas: list[Delta]
-    counters: Counters
+    counters: Counters | None = None
 
 
 class Embedded(msgspec.Struct, frozen=True, tag="embedded"):

@@ -55,7 +55,7 @@ class LlamaCppModel:
         self._channel = channel
         self._ready = frames.Ready(0, 0)
         self._ids = itertools.count(1)
-        self._counters = EngineCounters()
+        self._counters = frames.Counters()
         self._streams: dict[int, asyncio.Queue[frames.Begun | frames.Delta | HoshikageError]] = {}
         self._results: dict[int, asyncio.Future[Result]] = {}
         self._stderr: deque[str] = deque(maxlen=STDERR_LINES)
@@ -113,7 +113,7 @@ class LlamaCppModel:
     @property
     def counters(self) -> EngineCounters:
         """What the worker last said of itself."""
-        return self._counters
+        return counters_of(self._counters)
 
     async def generate(self, request: ChatRequest) -> AsyncGenerator[StreamEvent, None]:
         """See `LoadedModel.generate`."""
@@ -208,7 +208,7 @@ class LlamaCppModel:
             match frame:
                 case frames.Ready():
                     self._ready = frame
-                    self._tasks.append(asyncio.create_task(self._read_frames(), name=f"frames of {self._name}"))
+                    self._channel.listen(self._take)
                     return
                 case frames.Failed():
                     raise ModelLoadFailed(f"model {self._name!r} cannot be loaded: {frame.reason}")
@@ -217,15 +217,19 @@ class LlamaCppModel:
                 case None:
                     raise ModelLoadFailed(f"model {self._name!r} cannot be loaded: {await self._epitaph()}")
 
-    async def _read_frames(self) -> None:
-        while (frame := await self._channel.receive()) is not None:
+    def _take(self, frame: frames.FromWorker | None) -> None:
+        if frame is not None:
             self._dispatch(frame)
+        else:
+            self._tasks.append(asyncio.create_task(self._bury(), name=f"end of {self._name}"))
+
+    async def _bury(self) -> None:
         self._finish(await self._epitaph())
 
     def _dispatch(self, frame: frames.FromWorker) -> None:
         match frame:
             case frames.Step():
-                self._counters = counters_of(frame.counters)
+                self._counters = frame.counters or self._counters
                 for delta in frame.deltas:
                     self._put(delta.id, delta)
             case frames.Begun():

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
     from hoshikage.plugins.engine_llamacpp.worker.sequence import Sequence
 
-FIRST_SPEED = 500.0  # tokens per second, until a step has been measured
+WARM_UP_TOKENS = 64
 SMALLEST_MEASURED = 32  # tokens; a smaller step says little about the speed of prefill
+TELL_INTERVAL_S = 0.1
 ALONE_PAUSES = 4  # nobody reads while only prompts are computed, but a newcomer waits for the end of the step
 
 
@@ -68,7 +69,8 @@ class Loop:
         self._batch = Batch(init.n_batch)
         self._tally = Tally()
         self._told = frames.Counters()
-        self._speed = FIRST_SPEED
+        self._tell_at = 0.0
+        self._speed = self._warm_up() if self._model.generates else 1.0
         self._plan = StepPlan()
         self._running: list[Sequence] = []
         self._waiting: list[Sequence] = []
@@ -92,6 +94,18 @@ class Loop:
         self._guesser.close()
         self._batch.close()
         self._model.close()
+
+    def _warm_up(self) -> float:
+        """Compute something once, so that the first caller does not wait for the weights. Returns tokens per second."""
+        count = min(WARM_UP_TOKENS, self._init.n_batch, self._model.n_ctx)
+        began = time.monotonic()
+        for _ in range(2):  # the first one reads the file
+            began = time.monotonic()
+            self._batch.clear()
+            self._batch.add([0] * count, position=0, slot=0, choose=1)
+            self._batch.decode(self._model)
+            self._model.forget(0)
+        return count / max(time.monotonic() - began, 1e-6)
 
     def _idle(self) -> bool:
         """Whether there is nothing to do; if so, the server learns how things stand."""
@@ -348,8 +362,16 @@ class Loop:
     # --- counting ---
 
     def _tell(self, deltas: list[frames.Delta]) -> None:
-        self._told = self._counters()
-        self._connection.send(frames.Step(deltas, self._told))
+        """Send what a step made; counters go along now and then, and when the worker has nothing more to do."""
+        now = time.monotonic()
+        idle = not (self._running or self._waiting)
+        if not deltas and not idle and now < self._tell_at:
+            return
+        counters = None
+        if idle or now >= self._tell_at:
+            counters = self._told = self._counters()
+            self._tell_at = now + TELL_INTERVAL_S
+        self._connection.send(frames.Step(deltas, counters))
 
     def _counters(self) -> frames.Counters:
         return self._tally.frame(

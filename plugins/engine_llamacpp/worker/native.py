@@ -252,6 +252,7 @@ def _new_context(model: Any, init: Init, log: NativeLog, *, n_seq_max: int) -> A
     params.n_batch = init.n_batch
     params.n_ubatch = min(init.n_ubatch, init.n_batch)
     params.n_seq_max = n_seq_max
+    params.n_outputs_max = max(init.n_batch, n_seq_max)
     params.n_threads = init.n_threads
     params.n_threads_batch = init.n_threads
     params.flash_attn_type = FLASH_ATTENTION[init.flash_attention]

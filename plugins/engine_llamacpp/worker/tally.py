@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from hoshikage.plugins.engine_llamacpp import frames
 
@@ -26,7 +26,15 @@ class Tally:
     ) -> frames.Counters:
         """The totals, with what the worker holds at this moment."""
         return frames.Counters(
-            **asdict(self),
+            self.steps,
+            self.compute_s,
+            self.batch_tokens,
+            self.prefill_tokens,
+            self.decode_tokens,
+            self.cached_tokens,
+            self.drafted_tokens,
+            self.accepted_tokens,
+            self.preemptions,
             running=running,
             waiting=waiting,
             cells_total=cells_total,

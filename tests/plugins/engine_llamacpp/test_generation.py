@@ -321,21 +321,6 @@ def equal_count(alone, answers) -> int:
 # --- common beginnings ---
 
 
-async def test_who_joins_takes_over_a_running_beginning(model):
-    """A second caller with the same beginning computes only the rest, and gets the answer it would get alone."""
-    first, second = (raw(f"{COUNTS[0]} 5, 6, 7, 8, {end}", max_tokens=16) for end in ("9, 10,", "9, 10, 11,"))
-    alone = await ask(model, second)
-    begun = asyncio.Event()
-    running = asyncio.create_task(read_until_cancelled(model, replace(first, max_tokens=400), begun))
-    await asyncio.wait_for(begun.wait(), ANSWER_LIMIT_S)
-    beside = await ask(model, second)
-    running.cancel()
-
-    assert 0 == alone.done.usage.cached_tokens
-    assert beside.done.usage.prompt_tokens > beside.done.usage.cached_tokens > alone.done.usage.prompt_tokens // 2
-    assert alone.text == beside.text
-
-
 async def test_a_shared_beginning_outlives_who_computed_it(model):
     """When the one that computed a beginning leaves, those that share it go on unchanged."""
     request = raw(f"{COUNTS[1]} 14, 15, 16, 17,", max_tokens=40)
