@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 MODEL := models/SmolLM2-135M-Instruct.Q4_1.gguf
+GEMMA := models/gemma-3-270m-q4_k_m.gguf
 BASE_STAMP := $(VENV)/.installed-base
 DEV_STAMP := $(VENV)/.installed-dev
 BENCH_STAMP := $(VENV)/.installed-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help run install model test test-fast test-model lint format types wheel-check docs bench bench-short soak clean
+.PHONY: help run install model models test test-fast test-model lint format types wheel-check docs bench bench-short soak clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -20,9 +21,11 @@ install: $(BASE_STAMP) ## install the server into .venv
 
 model: $(MODEL) ## bring the small model, its SHA-256 checked
 
+models: $(MODEL) $(GEMMA) ## bring both models that the tests use
+
 test: test-fast test-model ## run all tests
 
-test-model: $(DEV_STAMP) $(MODEL) ## run the tests that need the model, one at a time: they use every core
+test-model: $(DEV_STAMP) $(MODEL) $(GEMMA) ## run the tests that need the model, one at a time: they use every core
 	@$(BIN)/python -m pytest -m model
 
 test-fast: $(DEV_STAMP) ## run the tests that need no model
@@ -71,5 +74,5 @@ $(BENCH_STAMP): pyproject.toml hatch_build.py scripts/install.py
 	@$(PYTHON) scripts/install.py $(VENV) ".[dev,bench]"
 	@touch $@ $(DEV_STAMP) $(BASE_STAMP)
 
-$(MODEL): | $(BASE_STAMP)
+$(MODEL) $(GEMMA): | $(BASE_STAMP)
 	@$(BIN)/python scripts/get_model.py $@

@@ -14,6 +14,7 @@ from typing import Any
 
 import llama_cpp
 
+from benchmarks.native_log import silence_llama_cpp
 from benchmarks.prompts import common_prefix
 
 N_BATCH = 512
@@ -24,9 +25,7 @@ class BareLoop:
     """One model, one context, greedy choice."""
 
     def __init__(self, path: str, *, n_ctx: int, n_threads: int, n_seqs: int) -> None:
-        # llama.cpp would write its loading to stderr.
-        self._quiet = llama_cpp.llama_log_callback(lambda *_: None)
-        llama_cpp.llama_log_set(self._quiet, ctypes.c_void_p(0))
+        silence_llama_cpp()
         llama_cpp.llama_backend_init()
         self._model = llama_cpp.llama_model_load_from_file(path.encode(), llama_cpp.llama_model_default_params())
         if not self._model:

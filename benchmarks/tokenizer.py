@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import llama_cpp
 
+from benchmarks.native_log import silence_llama_cpp
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -15,8 +17,7 @@ class Tokenizer:
     """Text to tokens and back."""
 
     def __init__(self, model: Path) -> None:
-        self._quiet = llama_cpp.llama_log_callback(lambda *_: None)
-        llama_cpp.llama_log_set(self._quiet, ctypes.c_void_p(0))
+        silence_llama_cpp()
         params = llama_cpp.llama_model_default_params()
         params.vocab_only = True
         self._model = llama_cpp.llama_model_load_from_file(str(model).encode(), params)

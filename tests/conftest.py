@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).parents[1]
+GEMMA_FILE = "gemma-3-270m-q4_k_m.gguf"
 MODEL_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
@@ -23,6 +24,15 @@ def smollm2_path() -> Path:
     file = Path(os.environ.get("HOSHIKAGE_TEST_MODEL") or ROOT / "models" / MODEL_FILE)
     if not file.is_file():
         pytest.fail(f"{file} is missing: run `make model`, or leave these tests out with -m 'not model'")
+    return file
+
+
+@pytest.fixture(scope="session")
+def gemma_path() -> Path:
+    """A real model with a sliding window; `make models` brings it."""
+    file = ROOT / "models" / GEMMA_FILE
+    if not file.is_file():
+        pytest.fail(f"{file} is missing: run `make models`, or leave these tests out with -m 'not model'")
     return file
 
 

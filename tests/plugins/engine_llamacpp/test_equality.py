@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.model, pytest.mark.asyncio(loop_scope="module")]
 
 INVARIANT = not os.environ.get("HOSHIKAGE_EQUALITY_ANY")
-N_PROMPTS = int(os.environ.get("HOSHIKAGE_EQUALITY_PROMPTS", "24"))
+N_PROMPTS = int(os.environ.get("HOSHIKAGE_EQUALITY_PROMPTS", "16"))
 
 SAYING = """
 river stone the of a garden once upon time people said that winter light over house and music never small machine
