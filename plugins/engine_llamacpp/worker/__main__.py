@@ -17,7 +17,7 @@ def main() -> int:
     _die_with(parent)
     # Ctrl-C in the terminal reaches the whole group; only the server decides when a worker ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    from hoshikage.plugins.engine_llamacpp.worker.loop import serve
+    from hoshikage.plugins.engine_llamacpp.worker.serving import serve
 
     with socket.socket(fileno=descriptor) as connection:
         return serve(connection)

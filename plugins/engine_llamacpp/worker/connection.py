@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import queue
 import select
+import threading
 from typing import TYPE_CHECKING
 
 from hoshikage.plugins.engine_llamacpp import frames
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
     import socket
 
 READ_BYTES = 1 << 20
+MAX_UNSENT = 256  # frames
 
 
 class Connection:
@@ -19,14 +22,34 @@ class Connection:
     def __init__(self, socket: socket.socket) -> None:
         self._socket = socket
         self._buffer = bytearray()
+        self._outgoing: queue.Queue[bytes | None] = queue.Queue(MAX_UNSENT)
+        self._sender = threading.Thread(target=self._send_all, name="sender", daemon=True)
+        self._sender.start()
         self.closed = False
 
     def send(self, frame: frames.FromWorker) -> None:
-        """Send one frame; waits while the server does not read."""
-        try:
-            self._socket.sendall(frames.pack(frame))
-        except OSError:
-            self.closed = True
+        """Send one frame, after those before it; waits while the server does not read for long.
+
+        A thread of its own writes to the socket. The kernel expects of whoever wakes another process by a socket that
+        it will sleep next, and lets the other one run on its processor: the server's work would stand between two
+        steps of the loop, while the other processors wait. So it runs beside the next step.
+        """
+        if not self.closed:
+            self._outgoing.put(frames.pack(frame))
+
+    def close(self) -> None:
+        """Send what is still unsent. Nothing can be sent afterwards."""
+        self._outgoing.put(None)
+        self._sender.join()
+
+    def _send_all(self) -> None:
+        while (data := self._outgoing.get()) is not None:
+            if self.closed:
+                continue  # keeps a waiting `send` from waiting for ever
+            try:
+                self._socket.sendall(data)
+            except OSError:
+                self.closed = True
 
     def receive(self, *, wait: bool) -> list[frames.ToWorker]:
         """Take the frames that have come; with `wait`, at least one unless the server is gone."""

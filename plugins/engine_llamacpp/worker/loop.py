@@ -2,57 +2,28 @@
 
 from __future__ import annotations
 
-import os
 import time
 from typing import TYPE_CHECKING
 
 from hoshikage.plugins.engine_llamacpp import frames
 from hoshikage.plugins.engine_llamacpp.worker.cache import KvCache
-from hoshikage.plugins.engine_llamacpp.worker.connection import Connection
 from hoshikage.plugins.engine_llamacpp.worker.constraint import ConstraintFailed
 from hoshikage.plugins.engine_llamacpp.worker.embedding import Embedder
 from hoshikage.plugins.engine_llamacpp.worker.guesser import Guesser
 from hoshikage.plugins.engine_llamacpp.worker.intake import Intake, RequestRefused, close
-from hoshikage.plugins.engine_llamacpp.worker.native import NO_SLOT, Batch, LoadError, NativeLog, NativeModel
+from hoshikage.plugins.engine_llamacpp.worker.native import NO_SLOT, Batch, NativeModel
 from hoshikage.plugins.engine_llamacpp.worker.scheduler import Limits, StepPlan, Work, plan_step, prefill_chunk
 from hoshikage.plugins.engine_llamacpp.worker.tally import Tally
-from hoshikage.plugins.engine_llamacpp.worker.template import TemplateRefused
 
 if TYPE_CHECKING:
-    import socket
-
+    from hoshikage.plugins.engine_llamacpp.worker.connection import Connection
+    from hoshikage.plugins.engine_llamacpp.worker.native import NativeLog
     from hoshikage.plugins.engine_llamacpp.worker.sequence import Sequence
 
 WARM_UP_TOKENS = 64
-SMALLEST_MEASURED = 32  # tokens; a smaller step says little about the speed of prefill
+SMALLEST_MEASURED = 8  # tokens; a smaller step says little about the speed of prefill
 TELL_INTERVAL_S = 0.1
 ALONE_PAUSES = 4  # nobody reads while only prompts are computed, but a newcomer waits for the end of the step
-
-
-def serve(socket: socket.socket) -> int:
-    """Load what the first frame says, and answer until the server stops or goes away.
-
-    Returns:
-        The exit status of the process.
-    """
-    connection = Connection(socket)
-    first = connection.receive(wait=True)
-    if not first or not isinstance(first[0], frames.Init):
-        return 1
-    init = first[0]
-    os.nice(init.nice)
-    log = NativeLog(lambda level, text: connection.send(frames.Log(_log_level(level), text)))
-    try:
-        loop = Loop(init, connection, log)
-    except (LoadError, TemplateRefused) as error:
-        connection.send(frames.Failed(str(error)))
-        return 1
-    loop.run(first[1:])
-    return 0
-
-
-def _log_level(level: str) -> frames.LogLevel:
-    return "error" if level == "error" else "warning"
 
 
 class Loop:
