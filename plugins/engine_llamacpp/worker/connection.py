@@ -38,9 +38,10 @@ class Connection:
             self._outgoing.put(frames.pack(frame))
 
     def close(self) -> None:
-        """Send what is still unsent. Nothing can be sent afterwards."""
-        self._outgoing.put(None)
-        self._sender.join()
+        """Send what is still unsent; nothing can be sent afterwards. Idempotent."""
+        if self._sender.is_alive():
+            self._outgoing.put(None)
+            self._sender.join()
 
     def _send_all(self) -> None:
         while (data := self._outgoing.get()) is not None:

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from hoshikage.plugins.engine_llamacpp import frames
-from hoshikage.plugins.engine_llamacpp.worker.connection import Connection
+from hoshikage.plugins.engine_llamacpp.worker.connection import MAX_UNSENT, Connection
 
 READ_LIMIT_S = 10.0
 
@@ -108,7 +108,9 @@ def pair():
     ours, theirs = socket.socketpair()
     ours.settimeout(READ_LIMIT_S)
     with ours, theirs:
-        yield ours, Connection(theirs)
+        connection = Connection(theirs)
+        yield ours, connection
+        connection.close()
 
 
 # --- packing ---
@@ -195,9 +197,26 @@ def test_sending_to_a_server_that_is_gone_closes_the_connection(pair):
     """The worker's loop ends by `closed`, not by an exception."""
     ours, connection = pair
     ours.close()
-    connection.send(frames.Ready(1, 1))
+    for _ in range(3 * MAX_UNSENT):  # nor does it wait for a reader that will never come
+        connection.send(frames.Ready(1, 1))
+    connection.close()
 
     assert connection.closed
+
+
+def test_closing_sends_what_is_unsent(pair):
+    """The last words of a worker arrive, in the order in which they were said."""
+    ours, connection = pair
+    sent = [frames.Begun(number, 1) for number in range(50)]
+    for frame in sent:
+        connection.send(frame)
+    connection.close()
+
+    expected = b"".join(frames.pack(frame) for frame in sent)
+    received = b""
+    while len(received) < len(expected):
+        received += ours.recv(1 << 16)
+    assert expected == received
 
 
 def test_not_waiting_returns_at_once(pair):
