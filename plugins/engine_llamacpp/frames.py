@@ -271,8 +271,8 @@ class Delta(msgspec.Struct, frozen=True, array_like=True):
     account: Account | None = None
 
 
-class Counters(msgspec.Struct, frozen=True, array_like=True):
-    """What the worker has done since its start; see `hoshikage.EngineCounters`."""
+class Counters(msgspec.Struct, array_like=True):
+    """What the worker has done since its start; see `hoshikage.EngineCounters`. The worker counts in one of these."""
 
     steps: int = 0
     compute_s: float = 0.0

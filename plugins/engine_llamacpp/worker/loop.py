@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from hoshikage.plugins.engine_llamacpp import frames
 from hoshikage.plugins.engine_llamacpp.worker.cache import KvCache
 from hoshikage.plugins.engine_llamacpp.worker.constraint import ConstraintFailed
@@ -13,7 +15,6 @@ from hoshikage.plugins.engine_llamacpp.worker.guesser import Guesser
 from hoshikage.plugins.engine_llamacpp.worker.intake import Intake, RequestRefused, close
 from hoshikage.plugins.engine_llamacpp.worker.native import NO_SLOT, Batch, NativeModel
 from hoshikage.plugins.engine_llamacpp.worker.scheduler import Limits, StepPlan, Work, plan_step, prefill_chunk
-from hoshikage.plugins.engine_llamacpp.worker.tally import Tally
 
 if TYPE_CHECKING:
     from hoshikage.plugins.engine_llamacpp.worker.connection import Connection
@@ -38,7 +39,7 @@ class Loop:
         self._embedder = Embedder(self._model, init)
         self._guesser = Guesser(init, self._model, log)
         self._batch = Batch(init.n_batch)
-        self._tally = Tally()
+        self._tally = frames.Counters()
         self._told = frames.Counters()
         self._tell_at = 0.0
         self._speed = self._warm_up() if self._model.generates else 1.0
@@ -345,7 +346,8 @@ class Loop:
         self._connection.send(frames.Step(deltas, counters))
 
     def _counters(self) -> frames.Counters:
-        return self._tally.frame(
+        return msgspec.structs.replace(
+            self._tally,
             running=len(self._running),
             waiting=len(self._waiting),
             cells_total=self._model.n_ctx,
