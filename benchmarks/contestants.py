@@ -96,6 +96,15 @@ class Contestant(abc.ABC):
             TimeoutError, OSError: it did not answer, or not in time.
         """
 
+    async def forget(self) -> None:
+        """Drop whatever it keeps of earlier work.
+
+        Raises:
+            StartFailed: with the reason.
+        """
+        await self.stop()
+        await self.start()
+
     def used_cpu_s(self) -> float:
         """Processor time of all its processes so far."""
         return cpu_s(self.child.tree) if self.child is not None else 0.0

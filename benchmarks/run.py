@@ -128,6 +128,8 @@ class Run:
             if self._plan.fresh or not entry.contestant.running:
                 await entry.contestant.stop()
                 await entry.contestant.start()
+            elif row.cold:
+                await entry.contestant.forget()
             before, client_before = sum(c.used_cpu_s() for c in others.values()), time.process_time()
             async with asyncio.timeout(SAMPLE_LIMIT_S):
                 measured = await row.measure(entry, number, self._around)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from benchmarks.figures import Target
 
 BARE, LLAMA_SERVER, EXAMPLE, PACKAGED = "bare", "llama-server", "llama-cpp-python-example", "llama-cpp-python-server"
+EMPTY, FULL = "empty-cache", "full-cache"
 ON, OFF, SCHEMA, FREE = "lookup-on", "lookup-off", "schema", "free-text"
 MIN_OF_LLAMA_SERVER = {1: 1.0, 4: 1.0, 16: 1.0, 32: 1.15}
 

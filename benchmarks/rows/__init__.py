@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from benchmarks.rows.conversations import Conversations
 from benchmarks.rows.decode_step import DecodeStep
 from benchmarks.rows.embeddings import Embeddings
+from benchmarks.rows.full_cache import FullCache
 from benchmarks.rows.long_prompt import LongPrompt
 from benchmarks.rows.lookup import LookupEdit, LookupNew
 from benchmarks.rows.schemas import Schemas
@@ -32,6 +33,7 @@ def all_rows() -> list[Row]:
         LookupNew(),
         Schemas(),
         DecodeStep(),
+        FullCache(),
         Embeddings(),
         *(
             Streams(

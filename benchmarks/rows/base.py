@@ -71,12 +71,14 @@ class Row(abc.ABC):
     Attributes:
         headline: the values that the table shows, each with its unit.
         most_rounds: more rounds are not taken; less than the usual five is said in the table.
+        cold: whether everybody forgets its earlier work before each measurement.
     """
 
     name: str
     title: str
     headline: tuple[tuple[str, str], ...]
     most_rounds: int = 1000
+    cold: bool = False
 
     @abc.abstractmethod
     def entries(self, around: Surroundings) -> list[Entry]:

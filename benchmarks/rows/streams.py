@@ -28,8 +28,11 @@ class Streams(Row):
     """N streams side by side.
 
     Every sample has prompts that begin with words of their own, so nothing that a server keeps of earlier ones
-    can help: cold, but in a server that is warm. Everybody gets the same prompts.
+    can help, and begins with an empty cache, so nothing can be in the way; see `FullCache`. Everybody gets the same
+    prompts.
     """
+
+    cold = True
 
     headline = (
         ("tokens_per_s", "tokens/s"),

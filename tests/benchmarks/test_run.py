@@ -113,6 +113,18 @@ async def test_contestants_alternate_and_take_turns_at_beginning(
     assert set(events[8:]) == {"stop hoshikage", "stop bare"}
 
 
+async def test_in_a_cold_row_everybody_forgets_before_each_measurement(
+    tmp_path: Path, entries: list[Entry], events: list[str]
+):
+    """A contestant that knows no other way is started anew."""
+    row = FakeRow(entries, lambda *_: 1.0)
+    row.cold = True
+    await run_of(row, tmp_path, rounds=1).whole()
+
+    anew = ["stop bare", "start bare", "bare1", "stop hoshikage", "start hoshikage", "hoshikage1"]
+    assert anew == events[2:8]
+
+
 async def test_who_does_not_start_is_left_out_and_named(tmp_path: Path, entries: list[Entry], events: list[str]):
     """The others are measured."""
     absent = Entry("peer", FakeContestant("peer", Setup(tmp_path, tmp_path), events, starts=False))

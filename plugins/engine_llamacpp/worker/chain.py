@@ -28,22 +28,23 @@ def build_chain(params: SamplingParams, *, model: NativeModel, prompt: Sequence[
     The order is llama.cpp's own: bias, penalties, DRY, top-k, typical, top-p, min-p, XTC, temperature, choice.
     """
     chain = llama_cpp.llama_sampler_chain_init(llama_cpp.llama_sampler_chain_default_params())
-    for link in (*_bias(params, model), *_penalties(params, model), *_dry(params, model), *_choice(params, model)):
+    for link in (*_bias(biases_of(params, model), model), *_penalties(params, model), *_dry(params, model), *_choice(params, model)):
         llama_cpp.llama_sampler_chain_add(chain, link)
     for token in prompt[len(prompt) - min(_history(params, model), len(prompt)) :]:
         llama_cpp.llama_sampler_accept(chain, token)
     return chain
 
 
-def is_plain_greedy(params: SamplingParams) -> bool:
-    """Whether the likeliest token is chosen, and nothing changes the logits before."""
-    return (
-        params.temperature <= 0
-        and not params.logit_bias
-        and not params.ignore_eos
-        and not _uses_penalties(params)
-        and not _uses_dry(params)
-    )
+def is_greedy(params: SamplingParams) -> bool:
+    """Whether the likeliest token is chosen, and nothing but the biases changes the logits before."""
+    return params.temperature <= 0 and not _uses_penalties(params) and not _uses_dry(params)
+
+
+def biases_of(params: SamplingParams, model: NativeModel) -> dict[int, float]:
+    """What is added to the logits of some tokens."""
+    # Chat models end their answers with other tokens than eos as well.
+    forbidden = dict.fromkeys(model.end_tokens, -math.inf) if params.ignore_eos else {}
+    return {**params.logit_bias, **forbidden}
 
 
 def _choice(params: SamplingParams, model: NativeModel) -> list[Any]:
@@ -75,11 +76,7 @@ def _truncation(params: SamplingParams, seed: int) -> list[Any]:
     return links
 
 
-def _bias(params: SamplingParams, model: NativeModel) -> list[Any]:
-    biases = dict(params.logit_bias)
-    if params.ignore_eos:
-        # Chat models end their answers with other tokens than eos as well.
-        biases |= {token: -math.inf for token in range(model.n_vocab) if model.ends_answer(token)}
+def _bias(biases: dict[int, float], model: NativeModel) -> list[Any]:
     if not biases:
         return []
     rows = (llama_cpp.llama_logit_bias * len(biases))(*biases.items())

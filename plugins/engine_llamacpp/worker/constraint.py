@@ -163,7 +163,7 @@ class _Vocabulary:
 
     def __init__(self, model: NativeModel) -> None:
         self.n_tokens = model.n_vocab
-        self.ends = frozenset(token for token in range(model.n_vocab) if model.ends_answer(token))
+        self.ends = model.end_tokens
         if not self.ends:
             raise ConstraintRefused("this model has no token that ends an answer, so no answer could ever be complete")
         self.tokenizer = llguidance.llamacpp.lltokenizer_from_vocab(model.vocab, eos_token=sorted(self.ends))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 from typing import TYPE_CHECKING, Any
 
 import llama_cpp
@@ -139,6 +140,11 @@ class NativeModel:
     def text_of(self, tokens: list[int]) -> str:
         """The text of tokens, special ones by their names."""
         return b"".join(self.piece(token, special=True) for token in tokens).decode("utf-8", "replace")
+
+    @functools.cached_property
+    def end_tokens(self) -> frozenset[int]:
+        """Every token that ends an answer; asking the whole vocabulary takes some ten milliseconds, the first time."""
+        return frozenset(token for token in range(self.n_vocab) if self.ends_answer(token))
 
     def ends_answer(self, token: int) -> bool:
         """Whether the model says with this token that the answer is complete."""

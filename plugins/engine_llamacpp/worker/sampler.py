@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import llama_cpp
 
 from hoshikage.plugins.engine_llamacpp.worker.candidates import Candidates, logits_of
-from hoshikage.plugins.engine_llamacpp.worker.chain import build_chain, is_plain_greedy
+from hoshikage.plugins.engine_llamacpp.worker.chain import biases_of, build_chain, is_greedy
 from hoshikage.plugins.engine_llamacpp.worker.logprobs import logprob_of
 from hoshikage.plugins.engine_llamacpp.worker.refusal import ConstraintFailed
 
@@ -61,7 +61,8 @@ class Sampler:
     ) -> None:
         self._model = model
         self._chain: Any = build_chain(params, model=model, prompt=prompt)
-        self._is_plain_greedy = is_plain_greedy(params)
+        self._is_greedy = is_greedy(params)
+        self._biases = biases_of(params, model)
         # Mirostat learns from every draw, also from one that is not taken.
         self._draws_freely = params.temperature <= 0 or not params.mirostat
         self._constraint = constraint
@@ -122,9 +123,17 @@ class Sampler:
         return token
 
     def _free(self, row: int) -> int:
-        if self._is_plain_greedy:
-            return int(logits_of(self._model.context, row, self._model.n_vocab).argmax())
+        if self._is_greedy:
+            return self._likeliest(row)
         return int(llama_cpp.llama_sampler_sample(self._chain, self._model.context, row))
+
+    def _likeliest(self, row: int) -> int:
+        """As the chain would choose, which takes twenty times as long, since it makes a list of the vocabulary first."""
+        logits = logits_of(self._model.context, row, self._model.n_vocab)
+        if self._biases:
+            logits = logits.copy()
+            logits[list(self._biases)] += list(self._biases.values())
+        return int(logits.argmax())
 
     def _thought(self, row: int, thinking: ThinkingState) -> int:
         """A token of thinking. The end of the answer cannot come now, as its form is still to follow."""

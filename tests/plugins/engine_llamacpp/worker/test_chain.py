@@ -8,7 +8,7 @@ import llama_cpp
 import pytest
 
 from hoshikage.plugins.engine_llamacpp.frames import SamplingParams
-from hoshikage.plugins.engine_llamacpp.worker.chain import build_chain, is_plain_greedy
+from hoshikage.plugins.engine_llamacpp.worker.chain import build_chain, is_greedy
 from tests.plugins.engine_llamacpp import tiny
 
 pytestmark = pytest.mark.model
@@ -175,17 +175,16 @@ def test_no_number_ends_the_process(chain, letters, numbers):
 
 
 @pytest.mark.parametrize(
-    ("numbers", "plain"),
+    ("numbers", "greedy"),
     [
         (GREEDY, True),
         ({**GREEDY, "top_k": 5, "repeat_last_n": 7, "mirostat": 2}, True),
         ({"temperature": 0.1}, False),
-        ({**GREEDY, "logit_bias": {1: 1.0}}, False),
-        ({**GREEDY, "ignore_eos": True}, False),
+        ({**GREEDY, "logit_bias": {1: 1.0}, "ignore_eos": True}, True),
         ({**GREEDY, "repeat_penalty": 1.1}, False),
         ({**GREEDY, "dry_multiplier": 1.0}, False),
     ],
 )
-def test_plain_greedy_is_recognised(numbers, plain):
-    """It needs no chain at all."""
-    assert plain == is_plain_greedy(SamplingParams(**numbers))
+def test_greedy_is_recognised(numbers, greedy):
+    """It needs no chain at all, only the biases."""
+    assert greedy == is_greedy(SamplingParams(**numbers))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 
+import llama_cpp
 import pytest
 
 from hoshikage.plugins.engine_llamacpp import frames
+from hoshikage.plugins.engine_llamacpp.worker.chain import build_chain
 from hoshikage.plugins.engine_llamacpp.worker.constraint import Grammars
 from hoshikage.plugins.engine_llamacpp.worker.refusal import ConstraintFailed
 from hoshikage.plugins.engine_llamacpp.worker.sampler import Sampler
@@ -17,6 +19,12 @@ from tests.plugins.engine_llamacpp.worker.dice import probabilities
 
 pytestmark = [pytest.mark.model, pytest.mark.filterwarnings("ignore:llama_token_get_attr")]
 
+BIASED = [
+    {},
+    {"ignore_eos": True},
+    {"logit_bias": {5: 2.0, 7: -3.0, 9: 100.0}},
+    {"logit_bias": {11: -100.0, 12: 1.5}, "ignore_eos": True},
+]
 GREEDY = {"temperature": 0.0}
 OPEN = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0}
 PERSON = {"type": "object", "properties": {"age": {"type": "integer", "maximum": 99}}, "required": ["age"]}
@@ -68,6 +76,23 @@ def say(letters):
 
 
 # --- free text ---
+
+
+@pytest.mark.parametrize("numbers", BIASED, ids=lambda numbers: str(numbers))
+def test_the_likeliest_is_the_one_that_llama_cpp_chooses(begin, letters, numbers):
+    """The short way and llama.cpp's own samplers agree, and the logits stay as they are for those who read them."""
+    sampler = begin(**GREEDY, **numbers)
+    chain = build_chain(frames.SamplingParams(**GREEDY, **numbers), model=letters.model, prompt=[1])
+    chosen, expected = [], []
+    for _ in range(100):
+        letters.roll()
+        before = letters.logits.copy()
+        chosen.append(sampler.choose(0).token)
+        assert (before == letters.logits).all()
+        expected.append(llama_cpp.llama_sampler_sample(chain, letters.model.context, 0))
+    llama_cpp.llama_sampler_free(chain)
+
+    assert expected == chosen
 
 
 @pytest.mark.parametrize("numbers", [GREEDY, {}, OPEN, {"mirostat": 2}, {"mirostat": 1}, {"xtc_probability": 0.5}])
