@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import deque
 from typing import TYPE_CHECKING, Protocol, cast
 
 import structlog
@@ -14,7 +15,7 @@ from hoshikage.core.errors import HoshikageError, ServerStopping
 from hoshikage.core.http.collected import Collector
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator
+    from collections.abc import AsyncGenerator
 
     from quart import Quart
 
@@ -54,7 +55,8 @@ class Answer:
     """
 
     def __init__(self, events: AsyncGenerator[StreamEvent, None]) -> None:
-        self._queue: asyncio.Queue[StreamEvent | HoshikageError] = asyncio.Queue()
+        self._unread: deque[StreamEvent | HoshikageError] = deque()
+        self._arrival: asyncio.Future[None] | None = None
         self._task = asyncio.create_task(self._read(events))
 
     async def next(self, limit_s: float | None = None) -> StreamEvent:
@@ -64,15 +66,16 @@ class Answer:
             TimeoutError: none came within the limit.
             HoshikageError: the answer failed.
         """
-        async with asyncio.timeout(limit_s):
-            event = await self._queue.get()
+        if not self._unread:
+            await self._wait(limit_s)
+        event = self._unread.popleft()
         if isinstance(event, HoshikageError):
             raise event
         return event
 
     def fail(self, error: HoshikageError) -> None:
         """Let the reader find this error after what it has not read yet."""
-        self._queue.put_nowait(error)
+        self._put(error)
 
     async def close(self) -> None:
         """Stop the generation, if it still runs."""
@@ -83,12 +86,28 @@ class Answer:
         try:
             async with contextlib.aclosing(events):
                 async for event in events:
-                    self._queue.put_nowait(event)
+                    self._put(event)
         except HoshikageError as error:
             self.fail(error)
         except Exception:
             log.exception("answer_failed")
             self.fail(HoshikageError("internal error; the server's log has the details under this request id"))
+
+    def _put(self, event: StreamEvent | HoshikageError) -> None:
+        self._unread.append(event)
+        if self._arrival is not None and not self._arrival.done():
+            self._arrival.set_result(None)
+
+    async def _wait(self, limit_s: float | None) -> None:
+        """Wait for an event. It is done for each token, where a queue and a scope of time cost several times as much."""
+        loop = asyncio.get_running_loop()
+        self._arrival = loop.create_future()
+        timer = None if limit_s is None else loop.call_later(limit_s, _give_up, self._arrival)
+        try:
+            await self._arrival
+        finally:
+            if timer is not None:
+                timer.cancel()
 
 
 class Streams:
@@ -152,50 +171,73 @@ class Streams:
     async def _body(
         self, answer: Answer, first: StreamEvent | None, encoder: StreamEncoder
     ) -> AsyncGenerator[bytes, None]:
+        patience = _Patience(self._settings.stall_timeout_s)
+        data, last = (b"", False) if first is None else (encoder.encode(first), isinstance(first, Done))
         try:
-            async for data, last in self._pieces(answer, first, encoder):
+            while True:
                 if data:
-                    with self._stall_limit():
-                        yield data
+                    patience.begin()
+                    yield data
+                    patience.end()
                 if last:
                     return
+                data, last = await self._piece(answer, encoder)
         finally:
+            patience.close()
             await self.close(answer)
 
-    async def _pieces(
-        self, answer: Answer, first: StreamEvent | None, encoder: StreamEncoder
-    ) -> AsyncGenerator[tuple[bytes, bool], None]:
-        if first is not None:
-            yield encoder.encode(first), isinstance(first, Done)
-        while True:
-            try:
-                event = await answer.next(self._settings.heartbeat_s)
-            except TimeoutError:
-                yield encoder.heartbeat(), False
-            except HoshikageError as error:
-                yield encoder.failure(error), True
-            else:
-                yield encoder.encode(event), isinstance(event, Done)
+    async def _piece(self, answer: Answer, encoder: StreamEncoder) -> tuple[bytes, bool]:
+        """The next bytes to send, and whether they are the last."""
+        try:
+            event = await answer.next(self._settings.heartbeat_s)
+        except TimeoutError:
+            return encoder.heartbeat(), False
+        except HoshikageError as error:
+            return encoder.failure(error), True
+        return encoder.encode(event), isinstance(event, Done)
 
-    @contextlib.contextmanager
-    def _stall_limit(self) -> Iterator[None]:
-        """Cut off a client that has read nothing for too long.
 
-        While a `yield` is not resumed, the server waits for the client to take what was sent. There is no
-        time-out in Hypercorn for that which would not cut slow answers too.
-        """
+class _Patience:
+    """Cuts off a client that has read nothing for too long, by cancelling the task that made this.
+
+    While a `yield` is not resumed, the server waits for the client to take what was sent. There is no time-out in
+    Hypercorn for that which would not cut slow answers too. One timer looks now and then, as one for each token would
+    cost more than sending it.
+    """
+
+    def __init__(self, limit_s: float) -> None:
         task = asyncio.current_task()
         assert task is not None
+        self._task = task
+        self._limit_s = limit_s
+        self._loop = asyncio.get_running_loop()
+        self._since: float | None = None
+        self._timer = self._loop.call_later(limit_s, self._look)
 
-        def cut_off() -> None:
-            log.warning("client_stalled", limit_s=self._settings.stall_timeout_s)
-            task.cancel()
+    def begin(self) -> None:
+        """The client is given something to read."""
+        self._since = self._loop.time()
 
-        timer = asyncio.get_running_loop().call_later(self._settings.stall_timeout_s, cut_off)
-        try:
-            yield
-        finally:
-            timer.cancel()
+    def end(self) -> None:
+        """It has read that."""
+        self._since = None
+
+    def close(self) -> None:
+        """Look no more."""
+        self._timer.cancel()
+
+    def _look(self) -> None:
+        waited_s = 0.0 if self._since is None else self._loop.time() - self._since
+        if waited_s < self._limit_s:
+            self._timer = self._loop.call_later(self._limit_s - waited_s, self._look)
+        else:
+            log.warning("client_stalled", limit_s=self._limit_s)
+            self._task.cancel()
+
+
+def _give_up(arrival: asyncio.Future[None]) -> None:
+    if not arrival.done():
+        arrival.set_exception(TimeoutError())
 
 
 def streams() -> Streams:

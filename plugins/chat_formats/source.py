@@ -103,6 +103,8 @@ class Source:
 
 def _held_back(text: str, markers: tuple[str, ...]) -> int:
     """How many characters at the end could be the beginning of a marker."""
+    if not any(marker[0] in text for marker in markers):  # as nearly always
+        return 0
     longest = max((len(marker) for marker in markers), default=1) - 1
     for size in range(min(longest, len(text)), 0, -1):
         if any(marker.startswith(text[-size:]) for marker in markers):
