@@ -28,7 +28,8 @@ def build_chain(params: SamplingParams, *, model: NativeModel, prompt: Sequence[
     The order is llama.cpp's own: bias, penalties, DRY, top-k, typical, top-p, min-p, XTC, temperature, choice.
     """
     chain = llama_cpp.llama_sampler_chain_init(llama_cpp.llama_sampler_chain_default_params())
-    for link in (*_bias(biases_of(params, model), model), *_penalties(params, model), *_dry(params, model), *_choice(params, model)):
+    biases = biases_of(params, model)
+    for link in (*_bias(biases, model), *_penalties(params, model), *_dry(params, model), *_choice(params, model)):
         llama_cpp.llama_sampler_chain_add(chain, link)
     for token in prompt[len(prompt) - min(_history(params, model), len(prompt)) :]:
         llama_cpp.llama_sampler_accept(chain, token)

@@ -128,7 +128,7 @@ class Sampler:
         return int(llama_cpp.llama_sampler_sample(self._chain, self._model.context, row))
 
     def _likeliest(self, row: int) -> int:
-        """As the chain would choose, which takes twenty times as long, since it makes a list of the vocabulary first."""
+        """What the chain would choose; that takes longer, since it makes a list of the vocabulary first."""
         logits = logits_of(self._model.context, row, self._model.n_vocab)
         if self._biases:
             logits = logits.copy()

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
     from hoshikage.plugins.engine_llamacpp.worker.sequence import Adapters, Sequence
 
+SMALLEST_CHUNK = 16
+REST = 4  # a last quarter of a chunk goes along: a step of its own would read all weights once more
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -20,8 +23,8 @@ class Limits:
         n_cells: cells of the KV cache, shared by all sequences.
         n_batch: tokens in one step.
         max_num_seqs: sequences that run at once.
-        prefill_chunk: prompt tokens in a step that others decode in.
-        prefill_alone: prompt tokens in a step that nobody decodes in.
+        prefill_chunk: prompt tokens in a step that others decode in, and a small rest more.
+        prefill_alone: prompt tokens in a step that nobody decodes in, and a small rest more.
     """
 
     n_cells: int
@@ -125,7 +128,9 @@ def _fill(plan: StepPlan, turn: Seq[Sequence], limits: Limits, free: int) -> Non
     decoding = [s for s in turn if s.n_pending == 1][: limits.n_batch]
     free -= len(decoding)
     budget = limits.n_batch - len(decoding)
-    chunk = min(budget, limits.prefill_chunk if decoding else limits.prefill_alone)
+    chunk = limits.prefill_chunk if decoding else limits.prefill_alone
+    wanted = sum(_up_to_pause(s) for s in turn if s.n_pending > 1)
+    chunk = min(budget, wanted if wanted <= chunk + chunk // REST else chunk)
     prefill: list[Work] = []
     for s in turn:
         if s.n_pending > 1 and (count := min(_up_to_pause(s), chunk, free)) > 0:
@@ -147,6 +152,3 @@ def _up_to_pause(sequence: Sequence) -> int:
 def prefill_chunk(tokens_per_s: float, pause_s: float, *, longest: int) -> int:
     """Prompt tokens whose computing takes about `pause_s`, at least `SMALLEST_CHUNK`."""
     return max(min(int(tokens_per_s * pause_s), longest), min(SMALLEST_CHUNK, longest))
-
-
-SMALLEST_CHUNK = 16

@@ -78,7 +78,7 @@ def say(letters):
 # --- free text ---
 
 
-@pytest.mark.parametrize("numbers", BIASED, ids=lambda numbers: str(numbers))
+@pytest.mark.parametrize("numbers", BIASED, ids=str)
 def test_the_likeliest_is_the_one_that_llama_cpp_chooses(begin, letters, numbers):
     """The short way and llama.cpp's own samplers agree, and the logits stay as they are for those who read them."""
     sampler = begin(**GREEDY, **numbers)

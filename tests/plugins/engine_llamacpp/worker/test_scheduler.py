@@ -232,7 +232,10 @@ class Simulation:
         assert all(w.completes for w in plan.work if w.draft), "a guess goes with a choice"
         prefilled = sum(w.count for w in plan.work if w.sequence.n_pending > 1)
         decodes = any(w.sequence.n_pending == 1 for w in plan.work)
-        assert prefilled <= (self.limits.prefill_chunk if decodes else self.limits.prefill_alone)
+        chunk = self.limits.prefill_chunk if decodes else self.limits.prefill_alone
+        if prefilled > chunk:
+            assert prefilled <= 1.25 * chunk, "more than a small rest goes along"
+            assert all(s.blocked or s in worked for s in turn if s.n_pending > 1), "a rest is left"
         self.adapters = plan.adapters
 
     def advance(self, s: Sequence, n_drafted: int) -> None:
@@ -308,6 +311,14 @@ def test_a_prompt_beside_a_decode_is_cut_into_chunks():
     plan = planned([running(1, 10)], [waiting(2, 60)])
 
     assert [(1, 1), (2, 8)] == [(w.sequence.id, w.count) for w in plan.work]
+
+
+@pytest.mark.parametrize(("n_pending", "expected"), [(8, 8), (10, 10), (11, 8)])
+def test_a_small_rest_goes_along(n_pending: int, expected: int):
+    """The last quarter of a chunk is not worth a step of its own."""
+    plan = planned([running(1, 10)], [waiting(2, n_pending)])
+
+    assert [(1, 1), (2, expected)] == [(w.sequence.id, w.count) for w in plan.work]
 
 
 def test_a_prompt_that_does_not_fit_beside_the_others_waits():
