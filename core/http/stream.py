@@ -99,7 +99,7 @@ class Answer:
             self._arrival.set_result(None)
 
     async def _wait(self, limit_s: float | None) -> None:
-        """Wait for an event. It is done for each token, and a queue with a scope of time costs several times as much."""
+        """Wait for an event. This is done for each token; a queue and a scope of time cost several times as much."""
         loop = asyncio.get_running_loop()
         self._arrival = loop.create_future()
         timer = None if limit_s is None else loop.call_later(limit_s, _give_up, self._arrival)
