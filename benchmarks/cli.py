@@ -62,6 +62,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument(
         "--rows", type=lambda text: text.split(","), default=[], help="names or their beginnings, with commas"
     )
+    top.add_argument("--keep", action="store_true", help="keep the other rows of the page that is there")
     top.add_argument("--rounds", type=int, default=0, help=f"instead of {FULL_ROUNDS} (short: {SHORT_ROUNDS})")
     top.add_argument("--limit-minutes", type=float, default=0.0, help=f"instead of {FULL_LIMIT_MINUTES:g}")
     top.add_argument("--fresh", action="store_true", help="start a contestant anew for every measurement")
@@ -94,11 +95,13 @@ async def run_rows(arguments: argparse.Namespace) -> int:
         model = arguments.model.resolve()
         around = Surroundings(model, Path(folder), Tokenizer(model), peers, arguments.threads, short=short)
         results = Results(describe(model, peers, arguments.threads), "short" if short else "full")
+        if arguments.keep:
+            _keep(results, output / "results.json", {row.name for row in all_rows()} - {row.name for row in rows})
         limit = arguments.limit_minutes or (SHORT_LIMIT_MINUTES if short else FULL_LIMIT_MINUTES)
         plan = Plan(rows, arguments.rounds or (SHORT_ROUNDS if short else FULL_ROUNDS), limit * 60, arguments.fresh)
         _say_peers(peers)
         try:
-            await Run(plan, around, results, tell=say, save=lambda: results.write(output / "results.json")).whole()
+            await Run(plan, around, results, tell=say, save=lambda: _save(results, output)).whole()
         finally:
             write_pages(results, output)
     say(f"\n{figures_table(results.figures())}\n\nwritten: {output}")
@@ -115,9 +118,23 @@ def exit_status(results: Results) -> int:
 
 def write_pages(results: Results, output: Path) -> None:
     """The JSON file, the pictures and the page."""
-    results.write(output / "results.json")
+    _save(results, output)
     plots = draw(results, output)
     (output / "results.md").write_text(markdown(results, plots=plots))
+
+
+def _save(results: Results, output: Path) -> None:
+    order = [row.name for row in all_rows()]
+    results.rows.sort(key=lambda row: order.index(row.name))
+    results.write(output / "results.json")
+
+
+def _keep(results: Results, file: Path, names: set[str]) -> None:
+    """Take over what is measured already."""
+    try:
+        results.take_over(Results.read(file), names)
+    except (OSError, ValueError) as error:
+        sys.exit(f"error: {file}: {error}; leave out --keep to write new pages")
 
 
 def _say_peers(peers: Peers) -> None:

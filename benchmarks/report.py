@@ -69,9 +69,17 @@ def row_section(row: RowResult) -> str:
         lines_.append(
             [who, *(number(values.get(name)) for name, _ in names), f"{client:.2f}", f"{others:.2f}", str(len(mine))]
         )
-    parts = [f"### {row.name}", f"{row.title}.", table(header, lines_) if lines_ else "Nothing was measured."]
+    parts = [
+        f"### {row.name}",
+        f"{row.title}. Measured at {_minute(row.began_at)}.",
+        table(header, lines_) if lines_ else "Nothing was measured.",
+    ]
     notes = [*row.notes, *_remarks(row)]
     return "\n\n".join([*parts, *(["\n".join(f"- {note}" for note in notes)] if notes else [])])
+
+
+def _minute(seconds: float) -> str:
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def column(name: str, unit: str) -> str:

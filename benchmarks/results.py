@@ -8,6 +8,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from benchmarks.figures import Sample, figure, medians
 from benchmarks.targets import TARGETS
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from benchmarks.figures import Figure
     from benchmarks.rows.base import Row
 
+SAME = ("cpu", "cores", "model_sha256", "n_threads", "llama_cpp_python", "llama_server")
+
 
 @dataclass(slots=True)
 class RowResult:
@@ -25,6 +29,7 @@ class RowResult:
     Attributes:
         headline: the values worth a column, each with its unit.
         notes: what a reader must know: who was left out, and why.
+        began_at: when it was measured, in seconds since the epoch.
     """
 
     name: str
@@ -32,6 +37,7 @@ class RowResult:
     headline: list[tuple[str, str]]
     samples: list[Sample] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    began_at: float = field(default_factory=time.time)
 
     @classmethod
     def of(cls, row: Row) -> RowResult:
@@ -62,6 +68,29 @@ class Results:
     began_at: float = field(default_factory=time.time)
     minutes: float = 0.0
     complete: bool = False
+
+    @classmethod
+    def read(cls, file: Path) -> Results:
+        """What an earlier run has written.
+
+        Raises:
+            OSError: there is no such file.
+            ValueError: it holds something else.
+        """
+        return msgspec.json.decode(file.read_bytes(), type=cls)
+
+    def take_over(self, earlier: Results, names: set[str]) -> None:
+        """Keep rows of an earlier run of the same form on the same machine.
+
+        Raises:
+            ValueError: it was another machine, model or form.
+        """
+        for name in SAME:
+            if earlier.machine.get(name) != self.machine.get(name):
+                raise ValueError(f"the rows to keep are of another {name}: {earlier.machine.get(name)!r}")
+        if earlier.form != self.form:
+            raise ValueError(f"the rows to keep are of the {earlier.form} form")
+        self.rows = [row for row in earlier.rows if row.name in names] + self.rows
 
     def figures(self) -> list[Figure]:
         """What became of every target whose row was run."""

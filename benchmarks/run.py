@@ -76,7 +76,7 @@ class Run:
             finally:
                 self._results.minutes = (time.monotonic() - self._began) / 60
                 self._save()
-        self._results.complete = len(self._results.rows) == len(self._plan.rows)
+        self._results.complete = {row.name for row in self._plan.rows} <= {row.name for row in self._results.rows}
         self._save()
 
     def _time_is_over(self) -> bool:

@@ -11,10 +11,10 @@ from hoshikage import RouteGroup
 from hoshikage.core.errors import NotSupported
 from hoshikage.core.http.body import read_body
 from hoshikage.core.http.callers import caller_of
+from hoshikage.core.http.durations import keep_alive_s
 from hoshikage.core.http.stream import streams
 from hoshikage.plugins.routes_ollama.answers import NdjsonEncoder, loading_row, whole_body
 from hoshikage.plugins.routes_ollama.bodies import ChatBody, GenerateBody, ShowBody
-from hoshikage.plugins.routes_ollama.durations import keep_alive_s
 from hoshikage.plugins.routes_ollama.format import error_body, json_response
 from hoshikage.plugins.routes_ollama.listing import ps_row, show_body, tag_row
 from hoshikage.plugins.routes_ollama.loading import load_or_unload

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hoshikage import EmbedRequest
 from hoshikage.core.errors import ContextOverflow, ModelNotFound
-from hoshikage.plugins.routes_ollama.durations import keep_alive_s
+from hoshikage.core.http.durations import keep_alive_s
 from hoshikage.plugins.routes_ollama.format import nanoseconds
 from hoshikage.plugins.routes_ollama.options import read_options
 from hoshikage.plugins.routes_ollama.parse import model_of

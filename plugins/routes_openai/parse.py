@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from hoshikage import Adapter, ChatRequest, Sampling
 from hoshikage.core.errors import InvalidRequest, NotSupported
+from hoshikage.core.http.durations import keep_alive_s
 from hoshikage.plugins.routes_openai.constraints import constraint
-from hoshikage.plugins.routes_openai.durations import keep_alive_s
 from hoshikage.plugins.routes_openai.messages import conversation
 from hoshikage.plugins.routes_openai.thinking import template_variables, thinking
 from hoshikage.plugins.routes_openai.tools import offer

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from hoshikage import EmbedRequest, RerankRequest
 from hoshikage.core.errors import InvalidRequest
+from hoshikage.core.http.durations import keep_alive_s
 from hoshikage.plugins.routes_openai.bodies import MOST_INPUTS
-from hoshikage.plugins.routes_openai.durations import keep_alive_s
 from hoshikage.plugins.routes_openai.inputs import several
 
 if TYPE_CHECKING:

@@ -233,6 +233,27 @@ def test_an_unfinished_run_says_so(tmp_path: Path, results: Results):
     assert "This run was not complete" in (tmp_path / "results.md").read_text()
 
 
+def test_rows_that_are_not_measured_again_are_kept(tmp_path: Path, results: Results):
+    """As they were written, and in their place."""
+    results.rows.append(RowResult("shared", "Another row", []))
+    write_pages(results, tmp_path)
+    again = Results(MACHINE, "full", [RowResult("streams-1", "A row", [])])
+    again.take_over(Results.read(tmp_path / "results.json"), {"streams-4"})
+    write_pages(again, tmp_path)
+
+    assert ["streams-1", "streams-4"] == [row.name for row in Results.read(tmp_path / "results.json").rows]
+    assert results.rows[0].samples == again.rows[1].samples
+
+
+@pytest.mark.parametrize(("machine", "form"), [({"cpu": "Another"}, "full"), ({}, "short")])
+def test_rows_of_other_circumstances_are_not_kept(results: Results, machine: dict[str, Any], form: str):
+    """One page, one machine."""
+    again = Results({**MACHINE, **machine}, form)
+
+    with pytest.raises(ValueError, match="the rows to keep are of"):
+        again.take_over(results, {"streams-4"})
+
+
 def test_different_prompts_are_told(results: Results):
     """Contestants that count the prompts differently did not do the same work."""
     results.rows[0].samples[0].values["prompt_tokens"] = 30.0

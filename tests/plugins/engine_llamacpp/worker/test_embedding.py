@@ -10,11 +10,9 @@ import pytest
 
 from hoshikage.plugins.engine_llamacpp import frames
 from tests.plugins.engine_llamacpp import tiny
-from tests.plugins.engine_llamacpp.natives import answers, embed, embedders, scores, vectors
+from tests.plugins.engine_llamacpp.natives import answers, embed, scores, vectors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from hoshikage.plugins.engine_llamacpp.worker.embedding import Embedder
 
 pytestmark = pytest.mark.model
@@ -22,19 +20,6 @@ pytestmark = pytest.mark.model
 TEXTS = ["cats purr", "a dog barks at the moon", "1 + 1 is 2", "purr, cats", "x"]
 # Batches of other shapes are multiplied in another order, and the cache holds half-precision numbers.
 ROUNDING = 3e-3
-
-
-@pytest.fixture
-def open_embedder() -> Iterator[Callable[..., Embedder]]:
-    """Load a model file and make its embedder."""
-    with embedders() as open_:
-        yield open_
-
-
-@pytest.fixture
-def bert(open_embedder, tmp_path) -> Embedder:
-    """An encoder that takes up to 512 tokens, 64 in one step."""
-    return open_embedder(tiny.write_bert(tmp_path / "bert.gguf"))
 
 
 @pytest.fixture

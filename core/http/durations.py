@@ -1,4 +1,4 @@
-"""Lengths of time as Ollama's clients write them."""
+"""Lengths of time as clients write them."""
 
 from __future__ import annotations
 

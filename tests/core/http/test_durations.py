@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from hoshikage.plugins.routes_ollama.durations import keep_alive_s
-from tests.plugins.routes_ollama.made import refusal
+from hoshikage.core.errors import InvalidRequest
+from hoshikage.core.http.durations import keep_alive_s
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,8 @@ def test_longer_than_thirty_years_is_for_ever(given: float | str):
 @pytest.mark.parametrize("given", ["soon", "", "5 m", "m", "5x", "nan", "inf", "1e9", "1_0", "--1m", "５m", "5m?"])
 def test_other_texts_are_refused(given: str):
     """A text that is no duration is named with its field."""
-    error = refusal(keep_alive_s, given)
+    with pytest.raises(InvalidRequest) as caught:
+        keep_alive_s(given)
 
-    assert "keep_alive" == error.param
-    assert repr(given) in error.message
+    assert "keep_alive" == caught.value.param
+    assert repr(given) in caught.value.message
