@@ -109,7 +109,6 @@ class Init(msgspec.Struct, frozen=True, tag="init"):
     flash_attention: Literal["auto", "on", "off"]
     cache_type_k: str
     cache_type_v: str
-    batch_invariant: bool
     use_mmap: bool
     use_mlock: bool
     nice: int

@@ -55,10 +55,6 @@ class LlamaCppSettings:
     ] = "auto"
     cache_type_k: Annotated[CacheType, Meta(description="Number format of the K cache; smaller saves memory.")] = "f16"
     cache_type_v: Annotated[CacheType, Meta(description="Number format of the V cache; smaller saves memory.")] = "f16"
-    batch_invariant: Annotated[
-        bool,
-        Meta(description="On CPUs: the same greedy answer whatever else is computed; long prompts take longer."),
-    ] = False
     use_mmap: Annotated[bool, Meta(description="Map the file instead of reading it.")] = True
     use_mlock: Annotated[bool, Meta(description="Keep the model from being swapped out.")] = False
     nice: Annotated[

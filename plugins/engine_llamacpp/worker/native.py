@@ -264,8 +264,6 @@ def _new_context(model: Any, init: Init, log: NativeLog, *, n_seq_max: int) -> A
     params.flash_attn_type = FLASH_ATTENTION[init.flash_attention]
     params.type_k = _cache_type(init.cache_type_k)
     params.type_v = _cache_type(init.cache_type_v)
-    if init.batch_invariant:
-        _compute_rows_alike(params)
     params.kv_unified = True  # all sequences share the cells, so one long prompt may use what others do not
     params.no_perf = True
     context = llama_cpp.llama_init_from_model(model, params)
@@ -273,17 +271,6 @@ def _new_context(model: Any, init: Init, log: NativeLog, *, n_seq_max: int) -> A
         llama_cpp.llama_model_free(model)
         raise LoadError(_last_words(log, f"no context of {params.n_ctx} tokens can be made"))
     return context
-
-
-def _compute_rows_alike(params: Any) -> None:
-    """Let llama.cpp compute a token the same way whatever else is in the batch.
-
-    Its attention on CPUs has three ways to add up: for 64 rows and more, for a single row over 512 cells and more,
-    and for all else. The first two need K and V to be of one floating-point type, so another type for V leaves the
-    third for everybody. All other operations compute each row by itself. (ggml-cpu/ops.cpp, flash_attn_ext)
-    """
-    params.flash_attn_type = FLASH_ATTENTION["on"]
-    params.type_v = llama_cpp.GGML_TYPE_Q8_0
 
 
 def _is_cuttable(model: Any) -> bool:

@@ -10,6 +10,7 @@ import pytest_asyncio
 from hoshikage import ModelRecord
 from hoshikage.plugins.engine_llamacpp.engine import LlamaCppEngine
 from hoshikage.plugins.engine_llamacpp.settings import LlamaCppSettings
+from tests.plugins.engine_llamacpp.dequantised import write_f16
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -30,6 +31,12 @@ def count_tokens(smollm2_path: Path) -> Callable[[str], list[int]]:
 
     vocabulary = llama_cpp.Llama(str(smollm2_path), vocab_only=True, verbose=False)
     return lambda text: list(vocabulary.tokenize(text.encode(), add_bos=False, special=True))
+
+
+@pytest.fixture(scope="session")
+def smollm2_f16(smollm2_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same model in 16 bits, where rounding is small enough for answers to be compared."""
+    return write_f16(smollm2_path, tmp_path_factory.mktemp("f16") / "smollm2.gguf")
 
 
 @pytest.fixture

@@ -27,7 +27,6 @@ INIT = frames.Init(
     flash_attention="auto",
     cache_type_k="q8_0",
     cache_type_v="f16",
-    batch_invariant=True,
     use_mmap=True,
     use_mlock=False,
     nice=5,
