@@ -10,9 +10,11 @@ __all__ = [
     "ConfigError",
     "ContextOverflow",
     "DeadlineExceeded",
+    "DownloadFailed",
     "EngineFailed",
     "HoshikageError",
     "HostRefused",
+    "InsufficientMemory",
     "InvalidRequest",
     "MissingDependency",
     "ModelFileError",
@@ -24,6 +26,7 @@ __all__ = [
     "QueueFull",
     "RegistryError",
     "ServerStopping",
+    "StagingRefused",
     "WorkerDied",
 ]
 
@@ -127,6 +130,27 @@ class ModelLoadFailed(HoshikageError):
     """The engine could not load the model."""
 
     code = "model_load_failed"
+
+
+class InsufficientMemory(ModelLoadFailed):
+    """The model does not fit, whoever else leaves; the message says how many bytes are missing."""
+
+    status = 507
+    code = "insufficient_memory"
+
+
+class StagingRefused(HoshikageError):
+    """A model's file cannot be copied to the faster place; it is read from disk instead."""
+
+    status = 507
+    code = "staging_refused"
+
+
+class DownloadFailed(HoshikageError):
+    """A model could not be brought from where it is."""
+
+    status = 502
+    code = "download_failed"
 
 
 class WorkerDied(HoshikageError):

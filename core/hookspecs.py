@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from hoshikage.core.contracts import (
         ChatFormat,
         Check,
+        Downloader,
         Engine,
         ModelSource,
         Observer,
         RequestFilter,
         RouteGroup,
         ServerApi,
+        Stager,
     )
 
 hookspec = pluggy.HookspecMarker("hoshikage")
@@ -86,6 +88,32 @@ def hoshikage_provide_model_sources(settings: Settings) -> Sequence[ModelSource]
         >>> @hookimpl
         ... def hoshikage_provide_model_sources():
         ...     return [ParrotModels()]
+    """
+
+
+@hookspec
+def hoshikage_provide_stagers(settings: Settings) -> Sequence[Stager]:
+    """Offer places that are faster than the disk, where models are copied before they are loaded.
+
+    Called once at start. The kernel uses the first one that is available; without any, models load from disk.
+
+    Example:
+        >>> @hookimpl
+        ... def hoshikage_provide_stagers(settings):
+        ...     return [ParrotPerch(settings.section(PerchSettings))]
+    """
+
+
+@hookspec
+def hoshikage_provide_downloaders(settings: Settings) -> Sequence[Downloader]:
+    """Offer places to bring models from.
+
+    Called once at start, and by `hoshikage pull`. A reference goes to the first downloader that accepts it.
+
+    Example:
+        >>> @hookimpl
+        ... def hoshikage_provide_downloaders(settings):
+        ...     return [ParrotShop(settings.data_dir)]
     """
 
 

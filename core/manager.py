@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from hoshikage.core.contracts import (
         ChatFormat,
         Check,
+        Downloader,
         Engine,
         ModelSource,
         Observer,
         RequestFilter,
         RouteGroup,
         ServerApi,
+        Stager,
     )
     from hoshikage.core.discovery import Candidate, Door
 
@@ -167,6 +169,14 @@ class PluginManager:
     def model_sources(self, settings: Settings) -> list[ModelSource]:
         """The sources of models on offer."""
         return self._collect("hoshikage_provide_model_sources", _with(settings=settings))
+
+    def stagers(self, settings: Settings) -> list[Stager]:
+        """The places on offer that are faster than the disk."""
+        return self._collect("hoshikage_provide_stagers", _with(settings=settings))
+
+    def downloaders(self, settings: Settings) -> list[Downloader]:
+        """The places on offer to bring models from."""
+        return self._collect("hoshikage_provide_downloaders", _with(settings=settings))
 
     def request_filters(self, settings: Settings) -> list[RequestFilter]:
         """The request filters, in the order they run."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from hoshikage.core.contracts import EngineCounters, LoadedView
+from hoshikage.core.contracts import EngineCounters, LoadedView, LoadPlan
 from hoshikage.core.errors import HoshikageError, ModelLoadFailed, ServerStopping
 
 if TYPE_CHECKING:
@@ -233,7 +233,7 @@ class ModelSlot:
         self._enter(SlotState.LOADING)
         started = time.monotonic()
         try:
-            self._model = await self._engine.load(self.record)
+            self._model = await self._engine.load(self.record, LoadPlan())
         except HoshikageError as error:
             self._fail(error)
         except Exception as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -12,17 +13,25 @@ from hoshikage import (
     Constraint,
     Directions,
     Done,
+    Downloaded,
+    DownloadProgress,
     Embeddings,
     EngineCounters,
+    LoadPlan,
+    MemoryNeed,
     ModelFacts,
     ModelRecord,
     Scores,
+    StagedCopy,
+    StagedView,
+    StageSpace,
     Started,
     Usage,
 )
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
+    from pathlib import Path
 
     from hoshikage import (
         Caller,
@@ -37,6 +46,7 @@ if TYPE_CHECKING:
         ToolCallDelta,
     )
 
+AS_SET = LoadPlan()
 WAIT_LIMIT_S = 5.0
 TURN_S = 0.001
 
@@ -57,6 +67,7 @@ class FakeModel:
     words: tuple[str, ...] = ("one", " two")
     vector: tuple[float, ...] = (0.6, 0.8)
     tail: str = ""
+    memory: MemoryNeed = field(default_factory=MemoryNeed)
     counters: EngineCounters = field(default_factory=EngineCounters)
     asked: list[object] = field(default_factory=list)
     error: Exception | None = None
@@ -104,6 +115,10 @@ class FakeModel:
         await self._asked((text, special))
         return (*((0,) if special else ()), *map(ord, text))
 
+    async def extend_context(self, context_length: int) -> None:
+        """Claim more."""
+        self.context_length = max(self.context_length, context_length)
+
     async def detokenize(self, tokens: tuple[int, ...]) -> str:
         """The text of code points."""
         await self._asked(tokens)
@@ -139,6 +154,8 @@ class FakeEngine:
     models: list[FakeModel] = field(default_factory=list)
     error: Exception | None = None
     known: ModelFacts = field(default_factory=lambda: ModelFacts(architecture="fake", parameter_count=1_000_000))
+    needs: dict[str, MemoryNeed] = field(default_factory=dict)
+    plans: list[LoadPlan] = field(default_factory=list)
     hold: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
@@ -152,14 +169,126 @@ class FakeEngine:
         """What the test says."""
         return self.known
 
-    async def load(self, record: ModelRecord) -> FakeModel:
+    async def estimate(self, record: ModelRecord, context_length: int = 0) -> MemoryNeed:
+        """What the test says of the model."""
+        return self.needs.get(record.name, MemoryNeed())
+
+    async def load(self, record: ModelRecord, plan: LoadPlan = AS_SET) -> FakeModel:
         """Wait for `hold`, then fail or load."""
         self.loads.append(record.name)
+        self.plans.append(plan)
         await self.hold.wait()
         if self.error is not None:
             raise self.error
-        self.models.append(FakeModel(record.name))
+        self.models.append(FakeModel(record.name, memory=self.needs.get(record.name, MemoryNeed())))
         return self.models[-1]
+
+
+@dataclass
+class FakeStager:
+    """A stager whose copies are only noted.
+
+    Attributes:
+        refusal: what every copying fails with.
+        done: everything that was asked of it, in order.
+    """
+
+    folder: Path
+    name: str = "fake_stager"
+    available: bool = True
+    refusal: Exception | None = None
+    copies: dict[Path, StagedCopy] = field(default_factory=dict)
+    pinned: set[Path] = field(default_factory=set)
+    held: Counter[Path] = field(default_factory=Counter)
+    done: list[tuple[str, str]] = field(default_factory=list)
+    hold_up: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.hold_up.set()
+
+    async def start(self) -> None:
+        """Note it."""
+        self.done.append(("start", ""))
+
+    async def stop(self) -> None:
+        """Note it."""
+        self.done.append(("stop", ""))
+
+    def space(self) -> StageSpace:
+        """No bounds."""
+        used = sum(c.size_bytes for c in self.copies.values())
+        return StageSpace(self.folder, self.available, "" if self.available else "told so", 10**12, used, 10**12 - used)
+
+    def views(self) -> tuple[StagedView, ...]:
+        """Every copy is ready."""
+        return tuple(
+            StagedView(f, c.size_bytes, c.size_bytes, "ready", f in self.pinned, self.held[f] > 0, 0.0)
+            for f, c in self.copies.items()
+        )
+
+    def find(self, record: ModelRecord) -> StagedCopy | None:
+        """The copy that was noted."""
+        return self.copies.get(record.file) if record.file else None
+
+    async def stage(self, record: ModelRecord) -> StagedCopy:
+        """Wait for `hold_up`, then fail or note a copy."""
+        self.done.append(("stage", record.name))
+        await self.hold_up.wait()
+        if self.refusal is not None:
+            raise self.refusal
+        assert record.file is not None
+        copy = StagedCopy(self.folder / record.file.name, record.size_bytes, self.folder / "state")
+        self.copies[record.file] = copy
+        return copy
+
+    async def unstage(self, record: ModelRecord) -> bool:
+        """Forget a copy that nobody holds."""
+        self.done.append(("unstage", record.name))
+        if record.file is None or self.held[record.file]:
+            return False
+        return self.copies.pop(record.file, None) is not None
+
+    def hold(self, record: ModelRecord) -> None:
+        """Count it."""
+        assert record.file is not None
+        self.held[record.file] += 1
+
+    def release(self, record: ModelRecord) -> None:
+        """Count it."""
+        assert record.file is not None
+        self.held[record.file] -= 1
+
+    def touch(self, record: ModelRecord) -> None:
+        """Note it."""
+        self.done.append(("touch", record.name))
+
+    def pin(self, record: ModelRecord, *, pinned: bool) -> None:
+        """Note it."""
+        assert record.file is not None
+        (self.pinned.add if pinned else self.pinned.discard)(record.file)
+
+
+@dataclass
+class FakeDownloader:
+    """Brings files that are there already."""
+
+    files: dict[str, Path]
+    name: str = "fake_downloader"
+
+    def accepts(self, reference: str) -> bool:
+        """What it has."""
+        return reference in self.files
+
+    async def download(
+        self, reference: str, progress: Callable[[DownloadProgress], None], *, insecure: bool = False
+    ) -> Downloaded:
+        """Half, then all of it."""
+        file, digest = self.files[reference], "sha256:" + "0" * 64
+        size = file.stat().st_size
+        progress(DownloadProgress("pulling manifest"))
+        for done in (size // 2, size):
+            progress(DownloadProgress("pulling 000000000000", digest, size, done))
+        return Downloaded(reference, file, "0" * 64, source=f"fake://{reference}")
 
 
 @dataclass

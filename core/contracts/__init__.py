@@ -21,12 +21,14 @@ from hoshikage.core.contracts.chat import (
 )
 from hoshikage.core.contracts.checks import Check, CheckResult
 from hoshikage.core.contracts.constraints import Constraint, ConstraintKind
-from hoshikage.core.contracts.engines import Engine, EngineCounters, LoadedModel
+from hoshikage.core.contracts.downloads import Downloaded, Downloader, DownloadProgress
+from hoshikage.core.contracts.engines import Engine, EngineCounters, LoadedModel, LoadPlan, MemoryNeed
 from hoshikage.core.contracts.formats import ChatFormat, FormatParser, Parsed
 from hoshikage.core.contracts.models import ModelFacts, ModelRecord, ModelSource
 from hoshikage.core.contracts.receipts import Outcome, Receipt
 from hoshikage.core.contracts.requests import Observer, RequestFilter
 from hoshikage.core.contracts.routes import KernelStatus, LoadedView, RouteGroup, ServerApi
+from hoshikage.core.contracts.storage import StagedCopy, StagedView, Stager, StageSpace
 from hoshikage.core.contracts.tools import Tool, ToolCall, ToolCallDelta, ToolChoice
 from hoshikage.core.contracts.vectors import Embeddings, EmbedRequest, RerankRequest, Scores
 
@@ -42,6 +44,9 @@ __all__ = [
     "ConstraintKind",
     "Directions",
     "Done",
+    "DownloadProgress",
+    "Downloaded",
+    "Downloader",
     "Effort",
     "EmbedRequest",
     "Embeddings",
@@ -50,8 +55,10 @@ __all__ = [
     "FinishReason",
     "FormatParser",
     "KernelStatus",
+    "LoadPlan",
     "LoadedModel",
     "LoadedView",
+    "MemoryNeed",
     "Message",
     "ModelFacts",
     "ModelRecord",
@@ -66,6 +73,10 @@ __all__ = [
     "Sampling",
     "Scores",
     "ServerApi",
+    "StageSpace",
+    "StagedCopy",
+    "StagedView",
+    "Stager",
     "Started",
     "StreamEvent",
     "Thinking",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
+    from pathlib import Path
 
     from hoshikage.core.contracts.chat import ChatRequest, StreamEvent
     from hoshikage.core.contracts.models import ModelFacts, ModelRecord
@@ -50,6 +51,45 @@ class EngineCounters:
     cells_kept: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class MemoryNeed:
+    """What a loaded model takes.
+
+    Attributes:
+        weights_bytes: the weights in main memory, mapped from the file.
+        context_bytes: the KV cache, in main memory.
+        other_bytes: compute buffers and the process itself, in main memory.
+        vram_bytes: everything on the GPUs.
+        measured: it was measured at an earlier load, not only predicted from the header.
+    """
+
+    weights_bytes: int = 0
+    context_bytes: int = 0
+    other_bytes: int = 0
+    vram_bytes: int = 0
+    measured: bool = False
+
+    @property
+    def ram_bytes(self) -> int:
+        """Everything in main memory."""
+        return self.weights_bytes + self.context_bytes + self.other_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LoadPlan:
+    """How a model is to be loaded.
+
+    Attributes:
+        file: where to read it from, where that is not the record's own file.
+        context_length: tokens that the context must hold at least; 0 leaves it to the settings.
+        state_folders: where conversations may be saved, and looked for, the fastest first.
+    """
+
+    file: Path | None = None
+    context_length: int = 0
+    state_folders: tuple[Path, ...] = ()
+
+
 class LoadedModel(Protocol):
     """A model that is ready to answer."""
 
@@ -61,6 +101,11 @@ class LoadedModel(Protocol):
     @property
     def size_bytes(self) -> int:
         """Memory it takes, as far as known."""
+        ...
+
+    @property
+    def memory(self) -> MemoryNeed:
+        """The same by what it is for."""
         ...
 
     @property
@@ -114,6 +159,14 @@ class LoadedModel(Protocol):
         """
         ...
 
+    async def extend_context(self, context_length: int) -> None:
+        """Make room for at least so many tokens; running answers go on.
+
+        Raises:
+            ContextOverflow: the model was not trained for so many, or the memory does not suffice.
+        """
+        ...
+
     async def wait_closed(self) -> str:
         """Return, with the reason, once the model can answer no more: closed, or its process died."""
         ...
@@ -140,7 +193,15 @@ class Engine(Protocol):
         """
         ...
 
-    async def load(self, record: ModelRecord) -> LoadedModel:
+    async def estimate(self, record: ModelRecord, context_length: int = 0) -> MemoryNeed:
+        """What a model would take with a context of so many tokens; 0 is that of the settings.
+
+        Raises:
+            ModelFileError: the file is gone or damaged.
+        """
+        ...
+
+    async def load(self, record: ModelRecord, plan: LoadPlan) -> LoadedModel:
         """Load a model.
 
         Raises:

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from hoshikage.core.contracts.chat import Message
+
 
 @dataclass(frozen=True, slots=True)
 class ModelRecord:
@@ -23,6 +25,10 @@ class ModelRecord:
         size_bytes: size of the file.
         modified_at: seconds since the epoch.
         digest: SHA-256 of the content, 64 hex digits; empty while it is not known.
+        template: a chat template that stands in for the file's own; empty: the file's own.
+        system: the system prompt of conversations that have none.
+        parameters: sampling defaults of this model, by Ollama's names, e.g. `{"temperature": 0.2, "num_ctx": 4096}`.
+        messages: an opening that stands before every conversation.
     """
 
     name: str
@@ -33,6 +39,10 @@ class ModelRecord:
     size_bytes: int = 0
     modified_at: float = 0.0
     digest: str = ""
+    template: str = ""
+    system: str = ""
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    messages: tuple[Message, ...] = ()
 
     def identity(self) -> tuple[object, ...]:
         """What must be equal for a loaded copy to still be this model."""
@@ -42,6 +52,7 @@ class ModelRecord:
             self.size_bytes,
             self.modified_at,
             repr(sorted(self.options.items())),  # a text, because a value may be a list, which has no hash
+            self.template,
         )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from hoshikage import ModelFacts
+from hoshikage import LoadPlan, MemoryNeed, ModelFacts
 from hoshikage.core.errors import ModelLoadFailed
 from hoshikage.plugins.engine_echo.model import EchoModel
 from hoshikage.plugins.engine_echo.numbers import DIMENSIONS
@@ -17,6 +17,7 @@ from hoshikage.plugins.engine_echo.settings import EchoSettings
 if TYPE_CHECKING:
     from hoshikage import LoadedModel, ModelRecord
 
+AS_SET = LoadPlan()
 MEAN_POOLING = 1  # as GGUF numbers it; that a model has some says that it makes vectors
 # What a template of the Hermes family looks like: chat formats are told apart by the markers in it.
 CHAT_TEMPLATE = """\
@@ -66,9 +67,15 @@ class EchoEngine:
             metadata=metadata,
         )
 
-    async def load(self, record: ModelRecord) -> LoadedModel:
+    async def estimate(self, record: ModelRecord, context_length: int = 0) -> MemoryNeed:
+        """As much as it is told to say; by itself it takes nothing."""
+        del context_length
+        return MemoryNeed(weights_bytes=self._options(record).memory_bytes)
+
+    async def load(self, record: ModelRecord, plan: LoadPlan = AS_SET) -> LoadedModel:
         """Wait as long as told, then be ready."""
         options = self._options(record)
+        options = dataclasses.replace(options, context_length=max(options.context_length, plan.context_length))
         await asyncio.sleep(options.load_delay_s)
         if options.fail_load:
             raise ModelLoadFailed(f"model {record.name!r} cannot be loaded: {options.fail_load}")

@@ -8,7 +8,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hoshikage import Chunk, Done, Embeddings, EngineCounters, Scores, Started, TokenLogprob, Usage
+from hoshikage import Chunk, Done, Embeddings, EngineCounters, MemoryNeed, Scores, Started, TokenLogprob, Usage
 from hoshikage.core.errors import ContextOverflow, DeadlineExceeded, EngineFailed, WorkerDied
 from hoshikage.plugins.engine_echo.numbers import score_of, vector_of
 from hoshikage.plugins.engine_echo.tokens import ids_of, text_of, tokens_of
@@ -27,7 +27,6 @@ class EchoModel:
     all the same. What the text holds of thinking and tool calls, in the way of Hermes, is taken apart by the server.
     """
 
-    size_bytes = 0
     pid = None
 
     def __init__(self, name: str, options: EchoSettings) -> None:
@@ -41,6 +40,16 @@ class EchoModel:
     def context_length(self) -> int:
         """The context it claims."""
         return self._options.context_length
+
+    @property
+    def size_bytes(self) -> int:
+        """What it says it takes."""
+        return self._options.memory_bytes
+
+    @property
+    def memory(self) -> MemoryNeed:
+        """The same."""
+        return MemoryNeed(weights_bytes=self._options.memory_bytes)
 
     @property
     def counters(self) -> EngineCounters:
@@ -105,6 +114,12 @@ class EchoModel:
         """The text of code points."""
         self._check_alive()
         return text_of(tokens, param="tokens")
+
+    async def extend_context(self, context_length: int) -> None:
+        """Claim more."""
+        longer = max(self._options.context_length, context_length)
+        self._options = replace(self._options, context_length=longer)
+        self._counters = replace(self._counters, cells_total=longer)
 
     async def wait_closed(self) -> str:
         """See `LoadedModel.wait_closed`."""

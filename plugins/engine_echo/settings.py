@@ -22,6 +22,9 @@ class EchoSettings:
     first_token_delay_s: Annotated[
         float, Unit("s"), Meta(ge=0, description="How long each answer waits before its first token.")
     ] = 0.0
+    memory_bytes: Annotated[
+        int, Unit("bytes"), Meta(ge=0, description="The memory it says it takes; it takes none.")
+    ] = 0
     context_length: Annotated[int, Unit("tokens"), Meta(ge=2, description="The context it claims.")] = 4096
     chat_template: Annotated[
         str, Meta(description="The chat template it claims; empty is a small one with tools and thinking.")

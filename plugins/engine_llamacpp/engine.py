@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from hoshikage import LoadPlan, MemoryNeed
 from hoshikage.core.errors import ModelFileError, ModelLoadFailed
 from hoshikage.core.gguf import facts_of, read_header
 from hoshikage.plugins.engine_llamacpp import frames
@@ -18,6 +19,8 @@ from hoshikage.plugins.engine_llamacpp.settings import LlamaCppSettings, PrefixC
 
 if TYPE_CHECKING:
     from hoshikage import LoadedModel, ModelFacts, ModelRecord
+
+AS_SET = LoadPlan()
 
 
 class LlamaCppEngine:
@@ -40,7 +43,12 @@ class LlamaCppEngine:
         header = await asyncio.to_thread(read_header, record.file)
         return facts_of(header)
 
-    async def load(self, record: ModelRecord) -> LoadedModel:
+    async def estimate(self, record: ModelRecord, context_length: int = 0) -> MemoryNeed:
+        """See `Engine.estimate`."""
+        del context_length
+        return MemoryNeed(weights_bytes=record.size_bytes)
+
+    async def load(self, record: ModelRecord, plan: LoadPlan = AS_SET) -> LoadedModel:
         """Check the header with our own reader first: nothing native sees a damaged file."""
         try:
             await self.facts(record)

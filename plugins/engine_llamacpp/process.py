@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
-from hoshikage import Done, Embeddings, EngineCounters, HoshikageError, Scores, Started
-from hoshikage.core.errors import ModelLoadFailed, WorkerDied
+from hoshikage import Done, Embeddings, EngineCounters, HoshikageError, MemoryNeed, Scores, Started
+from hoshikage.core.errors import ContextOverflow, ModelLoadFailed, WorkerDied
 from hoshikage.plugins.engine_llamacpp import frames
 from hoshikage.plugins.engine_llamacpp.channel import Channel
 from hoshikage.plugins.engine_llamacpp.translate import (
@@ -104,6 +104,16 @@ class LlamaCppModel:
     def size_bytes(self) -> int:
         """Weights and KV cache."""
         return self._ready.size_bytes
+
+    @property
+    def memory(self) -> MemoryNeed:
+        """See `LoadedModel.memory`."""
+        return MemoryNeed(weights_bytes=self.size_bytes)
+
+    async def extend_context(self, context_length: int) -> None:
+        """See `LoadedModel.extend_context`."""
+        if context_length > self.context_length:
+            raise ContextOverflow(f"the context holds {self.context_length} tokens", param="num_ctx")
 
     @property
     def pid(self) -> int | None:

@@ -15,7 +15,15 @@ from hoshikage.config.project import Project
 from hoshikage.config.settings import load_settings
 from hoshikage.core.discovery import Candidate
 from hoshikage.core.manager import PluginChoice, PluginManager
-from tests.fakes import FakeEngine, FakeFilter, FakeFormat, FakeObserver, FakeSource
+from tests.fakes import (
+    FakeDownloader,
+    FakeEngine,
+    FakeFilter,
+    FakeFormat,
+    FakeObserver,
+    FakeSource,
+    FakeStager,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,6 +87,22 @@ def test_hook_provide_model_sources(settings: Settings):
     manager = manager_with(hoshikage_provide_model_sources=lambda: [source])
 
     assert manager.model_sources(settings) == [source]
+
+
+def test_hook_provide_stagers(settings: Settings, tmp_path: Path):
+    """An offered stager is among the stagers; the hook gets the settings."""
+    stager = FakeStager(tmp_path)
+    manager = manager_with(hoshikage_provide_stagers=lambda settings: [stager])
+
+    assert manager.stagers(settings) == [stager]
+
+
+def test_hook_provide_downloaders(settings: Settings):
+    """An offered downloader is among the downloaders; the hook gets the settings."""
+    downloader = FakeDownloader({})
+    manager = manager_with(hoshikage_provide_downloaders=lambda settings: [downloader])
+
+    assert manager.downloaders(settings) == [downloader]
 
 
 def test_hook_provide_request_filters(settings: Settings):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from hoshikage import Chunk, Done, EngineCounters, ModelFacts, ModelRecord, Started, Usage
+from hoshikage import Chunk, Done, EngineCounters, MemoryNeed, ModelFacts, ModelRecord, Started, Usage
 from hoshikage.core.errors import NotSupported
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
-    from hoshikage import ChatRequest, Embeddings, EmbedRequest, RerankRequest, Scores, StreamEvent
+    from hoshikage import ChatRequest, Embeddings, EmbedRequest, LoadPlan, RerankRequest, Scores, StreamEvent
     from hoshikage_parrot.settings import ParrotSettings
 
 
@@ -38,7 +38,10 @@ class ParrotEngine:
     async def facts(self, record: ModelRecord) -> ModelFacts:
         return ModelFacts(architecture="parrot", name=record.name)
 
-    async def load(self, record: ModelRecord) -> Parrot:
+    async def estimate(self, record: ModelRecord, context_length: int = 0) -> MemoryNeed:
+        return MemoryNeed()
+
+    async def load(self, record: ModelRecord, plan: LoadPlan) -> Parrot:
         return Parrot(self._settings.ending)
 
 
@@ -47,6 +50,7 @@ class Parrot:
 
     context_length = 1000
     size_bytes = 0
+    memory = MemoryNeed()
     pid = None
 
     def __init__(self, ending: str) -> None:
@@ -76,6 +80,9 @@ class Parrot:
 
     async def detokenize(self, tokens: tuple[int, ...]) -> str:
         return "".join(map(chr, tokens))
+
+    async def extend_context(self, context_length: int) -> None:
+        pass  # it forgets everything anyway
 
     async def wait_closed(self) -> str:
         await self._closed.wait()
