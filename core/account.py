@@ -19,6 +19,7 @@ class Account:
     Attributes:
         admitted: when its turn came, on the monotonic clock.
         loaded: when its model was ready.
+        notes: what the reader of the receipt should know.
         texts: the text for the reader so far, without thinking and tool calls, of each answer.
         receipt: written at the end.
     """
@@ -33,6 +34,7 @@ class Account:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     texts: dict[int, list[str]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     receipt: Receipt | None = None
 
     @property
@@ -75,5 +77,6 @@ class Account:
             usage=usage if usage is not None else Usage(self.prompt_tokens, self.completion_tokens),
             finish_reason=finish_reason,
             error_code=error_code,
+            notes=self.notes,
         )
         return self.receipt

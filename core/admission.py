@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 from hoshikage.core.errors import AdmissionTimeout, HoshikageError, QueueFull
 
 if TYPE_CHECKING:
-    from hoshikage.core.contracts import ModelRecord
-    from hoshikage.core.residence import Residence
+    from hoshikage.core.residence import Demand, Residence
     from hoshikage.core.settings import AdmissionSettings
     from hoshikage.core.slots import Lease
 
@@ -24,7 +23,7 @@ WEIGHT_OF_LAST = 0.2
 class Ticket:
     """A place in the queue."""
 
-    record: ModelRecord
+    demand: Demand
     turn: asyncio.Future[Lease] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
@@ -48,14 +47,14 @@ class Admission:
         """How many requests are in the queue."""
         return len(self._queue)
 
-    async def enter(self, record: ModelRecord) -> Lease:
+    async def enter(self, demand: Demand) -> Lease:
         """Wait for the turn; the lease that comes with it must be given to `leave`.
 
         Raises:
             QueueFull: the queue has no place left.
             AdmissionTimeout: the turn did not come in time.
         """
-        ticket = Ticket(record)
+        ticket = Ticket(demand)
         self._queue.append(ticket)
         self.dispatch()
         if not ticket.turn.done() and len(self._queue) > self._settings.max_queued:
@@ -64,6 +63,8 @@ class Admission:
                 f"{len(self._queue)} requests are waiting already, which is admission.max_queued; try again later",
                 retry_after_s=self._expected_wait_s(),
             )
+        if not ticket.turn.done():
+            self._residence.prefetch(demand.record)
         try:
             # Not `wait_for`: on Python 3.11 it loses a cancellation that comes together with the turn.
             async with asyncio.timeout(self._settings.max_wait_s):
@@ -91,7 +92,7 @@ class Admission:
         while self._queue and self.running < self._settings.max_running:
             head = self._queue[0]
             try:
-                lease = self._residence.lease(head.record)
+                lease = self._residence.lease(head.demand)
             except HoshikageError as error:
                 self._queue.popleft().turn.set_exception(error)
                 continue

@@ -23,6 +23,7 @@ __all__ = [
     "NotSupported",
     "PluginError",
     "PortInUse",
+    "PromptKillsWorker",
     "QueueFull",
     "RegistryError",
     "ServerStopping",
@@ -117,6 +118,20 @@ class EngineFailed(HoshikageError):
     """The engine reported an error for this request."""
 
     code = "inference_failed"
+
+
+class PromptKillsWorker(EngineFailed):
+    """This very request has ended two processes of the engine; it will not be tried again."""
+
+    code = "prompt_kills_worker"
+
+    @classmethod
+    def of(cls, model: str) -> PromptKillsWorker:
+        """Name the model."""
+        return cls(
+            f"this request has ended the worker process of model {model!r} twice, so it is not tried again; "
+            "change the prompt or the options, and report it with the last lines of the log"
+        )
 
 
 class DeadlineExceeded(HoshikageError):

@@ -16,13 +16,16 @@ import structlog
 from hoshikage.config.project import Project
 from hoshikage.config.settings import load_settings
 from hoshikage.core.admission import Admission
+from hoshikage.core.budget import Budget
 from hoshikage.core.capabilities import capabilities_of
 from hoshikage.core.catalog import Catalog
 from hoshikage.core.contracts import KernelStatus
-from hoshikage.core.errors import ModelFileError
+from hoshikage.core.errors import HoshikageError, ModelFileError
+from hoshikage.core.forecasting import Forecaster
 from hoshikage.core.formats import choose_format
 from hoshikage.core.gguf import DigestCache, sha256_of
 from hoshikage.core.manager import PluginChoice, PluginManager
+from hoshikage.core.pins import Pins
 from hoshikage.core.pipeline import Extensions, Pipeline
 from hoshikage.core.receipts import ReceiptBook
 from hoshikage.core.registry import Registry, RegistryFiles
@@ -35,6 +38,7 @@ from hoshikage.core.settings import (
     RegistrySettings,
     ResidencySettings,
 )
+from hoshikage.core.storage import Storage
 from hoshikage.core.tags import write_tags
 
 if TYPE_CHECKING:
@@ -46,6 +50,8 @@ if TYPE_CHECKING:
         ChatRequest,
         Embeddings,
         EmbedRequest,
+        Engine,
+        LoadForecast,
         ModelFacts,
         ModelRecord,
         Receipt,
@@ -67,6 +73,7 @@ class Assembly:
     settings: Settings
     registry: Registry
     digests: DigestCache
+    engines: Sequence[Engine]
     catalog: Catalog
 
 
@@ -103,13 +110,9 @@ def assemble(environ: Mapping[str, str] | None = None, *, safe_mode: bool = Fals
         settings.project,
     )
     digests = DigestCache(settings.data_dir / "digests.json")
-    catalog = Catalog(
-        registry=registry,
-        sources=manager.model_sources(settings),
-        engines=manager.engines(settings),
-        digests=digests,
-    )
-    return Assembly(manager, settings, registry, digests, catalog)
+    engines = manager.engines(settings)
+    catalog = Catalog(registry=registry, sources=manager.model_sources(settings), engines=engines, digests=digests)
+    return Assembly(manager, settings, registry, digests, engines, catalog)
 
 
 class Kernel:
@@ -123,7 +126,17 @@ class Kernel:
         self._started_at = time.time()
         self._started = time.monotonic()
         self._receipts = ReceiptBook(self.settings.section(ReceiptSettings).keep)
-        self._residence = Residence(self.settings.section(ResidencySettings), self._catalog)
+        residency = self.settings.section(ResidencySettings)
+        self._preload = residency.preload
+        self._storage = Storage(self.manager.stagers(self.settings))
+        self._residence = Residence(
+            residency,
+            self._catalog,
+            storage=self._storage,
+            budget=Budget(residency),
+            pins=Pins(self.settings.data_dir / "pins.json"),
+        )
+        self._forecaster = Forecaster(self._residence, self._storage)
         self._admission = Admission(self.settings.section(AdmissionSettings), self._residence)
         self._formats = self.manager.chat_formats(self.settings)
         self._pipeline = Pipeline(
@@ -133,11 +146,13 @@ class Kernel:
                 observers=self.manager.observers(self.settings),
             ),
             catalog=self._catalog,
+            residence=self._residence,
             admission=self._admission,
             receipts=self._receipts,
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
+        self._preloading = bool(residency.preload)
 
     async def start(self) -> None:
         """Check the registry, and begin the housekeeping.
@@ -146,7 +161,9 @@ class Kernel:
             RegistryError: the model map is corrupt.
         """
         self._assembly.registry.entries()
+        await self._storage.start()
         self._tasks = [
+            asyncio.create_task(self._preload_models(), name="preload"),
             asyncio.create_task(self._reconcile(), name="reconcile"),
             asyncio.create_task(self._complete_catalog(), name="complete catalogue"),
         ]
@@ -158,6 +175,9 @@ class Kernel:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._residence.stop()
+        for engine in self._assembly.engines:
+            await engine.close()
+        await self._storage.stop()
         await self._pipeline.stop()
 
     # --- ServerApi ---
@@ -201,14 +221,33 @@ class Kernel:
         """See `ServerApi.facts`."""
         return await self._catalog.facts_or_none(record)
 
-    async def load(self, name: str, *, keep_alive_s: float | None, caller: Caller) -> None:
+    async def load(
+        self, name: str, *, keep_alive_s: float | None, caller: Caller, context_length: int | None = None
+    ) -> None:
         """See `ServerApi.load`."""
         del caller  # fairness between callers is a later concern
-        await self._pipeline.load(self._catalog.model(name), keep_alive_s=keep_alive_s)
+        record = self._catalog.model(name)
+        await self._pipeline.load(record, keep_alive_s=keep_alive_s, context_length=context_length)
 
     async def unload(self, name: str) -> None:
         """See `ServerApi.unload`."""
         self._residence.ask_to_unload(self._catalog.model(name))
+
+    async def stage(self, name: str) -> None:
+        """See `ServerApi.stage`."""
+        await self._storage.stage(self._catalog.model(name))
+
+    async def unstage(self, name: str) -> bool:
+        """See `ServerApi.unstage`."""
+        return await self._storage.unstage(self._catalog.model(name))
+
+    async def pin(self, name: str, *, pinned: bool) -> None:
+        """See `ServerApi.pin`."""
+        self._residence.pin(self._catalog.model(name), pinned=pinned)
+
+    async def forecast(self, name: str, *, context_length: int, parallel: int) -> LoadForecast:
+        """See `ServerApi.forecast`."""
+        return await self._forecaster.forecast(self._catalog.model(name), context_length, parallel)
 
     def status(self) -> KernelStatus:
         """See `ServerApi.status`."""
@@ -218,6 +257,10 @@ class Kernel:
             running=self._admission.running,
             waiting=self._admission.waiting,
             loaded=self._residence.views(),
+            staged=self._storage.views(),
+            stage_space=self._storage.space(),
+            memory=self._residence.memory(),
+            preloading=self._preloading,
             versions=versions(),
         )
 
@@ -226,6 +269,15 @@ class Kernel:
         return self._receipts.newest()
 
     # --- housekeeping ---
+
+    async def _preload_models(self) -> None:
+        """Load what the settings name, one after another; one that cannot be loaded is said and passed over."""
+        for name in self._preload:
+            try:
+                await self._pipeline.load(self._catalog.model(name), keep_alive_s=None)
+            except HoshikageError as error:
+                log.error("preload_failed", model=name, reason=error.message)
+        self._preloading = False
 
     def _go_on(self, _bytes_read: int) -> None:
         """Called between the pieces of a file: a thread cannot be cancelled, but it can be told to give up."""

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         StreamEvent,
     )
     from hoshikage.core.receipts import ReceiptBook
+    from hoshikage.core.residence import Residence
 
 log = structlog.get_logger(__name__)
 
@@ -67,10 +68,17 @@ class Pipeline:
     """Takes each request through its steps and accounts for it, however it ends."""
 
     def __init__(
-        self, *, extensions: Extensions, catalog: Catalog, admission: Admission, receipts: ReceiptBook
+        self,
+        *,
+        extensions: Extensions,
+        catalog: Catalog,
+        residence: Residence,
+        admission: Admission,
+        receipts: ReceiptBook,
     ) -> None:
         self._extensions = extensions
         self._catalog = catalog
+        self._residence = residence
         self._admission = admission
         self._receipts = receipts
         self._observing: set[asyncio.Task[None]] = set()
@@ -125,9 +133,9 @@ class Pipeline:
         async with self._turn(record) as model:
             return await model.detokenize(tokens)
 
-    async def load(self, record: ModelRecord, *, keep_alive_s: float | None) -> None:
+    async def load(self, record: ModelRecord, *, keep_alive_s: float | None, context_length: int | None = None) -> None:
         """Load a model in its turn, without asking it anything."""
-        async with self._turn(record, keep_alive_s):
+        async with self._turn(record, keep_alive_s, context_length=context_length):
             pass
 
     async def stop(self) -> None:
@@ -138,10 +146,16 @@ class Pipeline:
 
     @asynccontextmanager
     async def _turn(
-        self, record: ModelRecord, keep_alive_s: float | None = None, account: Account | None = None
+        self,
+        record: ModelRecord,
+        keep_alive_s: float | None = None,
+        account: Account | None = None,
+        *,
+        context_length: int | None = None,
     ) -> AsyncIterator[LoadedModel]:
         """Wait for the turn and for the model; leaving gives both back."""
-        lease = await self._admission.enter(record)
+        demand = await self._residence.demand(record, context_length or 0)
+        lease = await self._admission.enter(demand)
         admitted = loaded = time.monotonic()
         if account is not None:
             account.admitted = admitted
@@ -150,6 +164,7 @@ class Pipeline:
             loaded = time.monotonic()
             if account is not None:
                 account.loaded = loaded
+                account.notes = lease.notes
             yield model
         finally:
             self._admission.leave(lease, keep_alive_s=keep_alive_s, served_s=time.monotonic() - admitted)
@@ -188,7 +203,7 @@ class Pipeline:
     async def _answer(self, exchange: _Exchange, record: ModelRecord) -> AsyncGenerator[StreamEvent, None]:
         request, account, reader = exchange.request, exchange.account, exchange.reader
         async with (
-            self._turn(record, request.keep_alive_s, account) as model,
+            self._turn(record, request.keep_alive_s, account, context_length=request.context_length) as model,
             aclosing(model.generate(request)) as events,
         ):
             async for event in events:

@@ -3,49 +3,155 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import structlog
+
+from hoshikage.core.contracts import MemoryNeed, MemoryStatus
+from hoshikage.core.errors import InsufficientMemory, ModelFileError, StagingRefused
+from hoshikage.core.http.durations import FOREVER_S, keep_alive_s
 from hoshikage.core.names import name_key
-from hoshikage.core.residency import Occupant, make_room
+from hoshikage.core.residency import Limits, Occupant, Wanted, context_step, make_room
 from hoshikage.core.slots import ModelSlot, SlotState
+from hoshikage.core.swap_log import SwapLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from hoshikage.core.budget import Budget
     from hoshikage.core.catalog import Catalog
-    from hoshikage.core.contracts import LoadedView, ModelRecord
+    from hoshikage.core.contracts import LoadedView, ModelRecord, StagedView
+    from hoshikage.core.pins import Pins
+    from hoshikage.core.residency import Room
     from hoshikage.core.settings import ResidencySettings
     from hoshikage.core.slots import Lease
+    from hoshikage.core.storage import Storage
+
+log = structlog.get_logger(__name__)
+
+ASSUMED_BYTES_PER_S = 1e9  # what a load is taken to cost before one was seen
+ASSUMED_START_S = 0.3
+COPY = "copy of "
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What a request needs: a model, a context for it, and the memory for both.
+
+    Attributes:
+        context_length: tokens; 0 leaves it to the settings.
+    """
+
+    record: ModelRecord
+    context_length: int = 0
+    need: MemoryNeed = field(default_factory=MemoryNeed)
 
 
 class Residence:
     """Holds one slot per model that was asked for; a model whose file or options changed gets a new one."""
 
-    def __init__(self, settings: ResidencySettings, catalog: Catalog) -> None:
+    def __init__(
+        self, settings: ResidencySettings, catalog: Catalog, *, storage: Storage, budget: Budget, pins: Pins
+    ) -> None:
         self._settings = settings
         self._catalog = catalog
+        self._storage = storage
+        self._budget = budget
+        self._pins = pins
         self._on_change: Callable[[], None] = _nothing
         self._slots: dict[str, ModelSlot] = {}
         self._retired: list[ModelSlot] = []
+        self._load_s: dict[str, float] = {}
+        self._swaps = SwapLog()
+        self._unstaging: dict[str, asyncio.Task[None]] = {}
 
     def call_on_change(self, callback: Callable[[], None]) -> None:
         """Call this after every change of a slot's state: it may let another request start."""
         self._on_change = callback
 
-    def lease(self, record: ModelRecord) -> Lease | None:
+    async def demand(self, record: ModelRecord, context_length: int = 0) -> Demand:
+        """What a request for a model needs; asked before the queue, as it may read the file's header.
+
+        Args:
+            record: the model.
+            context_length: tokens that the request wants room for; 0 is no wish. It is rounded up to a step, and
+                bounded by what the model was trained for.
+        """
+        engine = self._catalog.engine(record)
+        trained = 0
+        if context_length:
+            trained = (await self._catalog.facts_or_none(record)).context_length
+        step = context_step(context_length, trained)
+        try:
+            need = await engine.estimate(record, step)
+        except ModelFileError:
+            need = MemoryNeed()  # the load will say what is wrong with the file
+        return Demand(record, step, need)
+
+    def lease(self, demand: Demand) -> Lease | None:
         """Hold the model's slot if it may be loaded now; otherwise ask idle models to leave.
 
         Raises:
             ModelLoadFailed: no engine can load it.
+            InsufficientMemory: it does not fit, whoever leaves.
         """
-        slot = self._slot(record)
-        room = make_room(_slot_id(slot), self._occupants(), self._settings.max_loaded)
-        if room.ready:
-            return slot.lease()
-        for other in self._all():
-            if _slot_id(other) in room.evict:
-                other.ask_to_unload()
-        return None
+        slot = self._slot(demand.record)
+        room = self.room(demand)
+        if room.missing_ram_bytes or room.missing_vram_bytes:
+            raise self._refusal(demand, room)
+        self._let_go(room.evict)
+        if not room.ready:
+            return None
+        if slot.state is SlotState.EMPTY:
+            slot.need = demand.need
+        return slot.lease(demand.context_length)
+
+    def room(self, demand: Demand) -> Room:
+        """Whether a model may be loaded now, and who would leave for it."""
+        slot = self._slot(demand.record)
+        return make_room(self._wanted(slot, demand), self._occupants(), self._limits())
+
+    def limits(self) -> Limits:
+        """What there is to be had now."""
+        return self._limits()
+
+    def memory(self) -> MemoryStatus:
+        """What loaded models take, and what others could."""
+        limits, taken = self._limits(), [s.memory for s in self._all() if s.state is not SlotState.EMPTY]
+        return MemoryStatus(
+            ram_bytes=sum(m.ram_bytes for m in taken),
+            vram_bytes=sum(m.vram_bytes for m in taken),
+            free_ram_bytes=limits.free_ram_bytes,
+            free_vram_bytes=limits.free_vram_bytes,
+        )
+
+    def is_loaded(self, record: ModelRecord) -> bool:
+        """Whether the model is ready, and not on its way out."""
+        slot = self._slots.get(name_key(record.name))
+        return slot is not None and slot.state is SlotState.READY and not slot.leaving
+
+    def busy_names(self, record: ModelRecord) -> tuple[str, ...]:
+        """Other models with running requests."""
+        key = name_key(record.name)
+        return tuple(s.record.name for s in self._all() if s.leases and name_key(s.record.name) != key)
+
+    def pinned_names(self) -> tuple[str, ...]:
+        """Loaded models that do not leave."""
+        return tuple(s.record.name for s in self._all() if s.pinned and s.state is not SlotState.EMPTY)
+
+    def name_of(self, key: str) -> str:
+        """The name of the model behind a key of `Room.evict`."""
+        if key.startswith(COPY):
+            return key
+        return next(s.record.name for s in self._all() if _slot_id(s) == key)
+
+    def prefetch(self, record: ModelRecord) -> None:
+        """A request waits for its turn: its model may be staged meanwhile."""
+        slot = self._slots.get(name_key(record.name))
+        if slot is None or slot.state is SlotState.EMPTY:
+            self._storage.prefetch(record)
 
     def views(self) -> tuple[LoadedView, ...]:
         """Every slot that is not empty."""
@@ -56,6 +162,19 @@ class Residence:
         slot = self._slots.get(name_key(record.name))
         if slot is not None and slot.state is not SlotState.EMPTY:
             slot.ask_to_unload()
+
+    def pin(self, record: ModelRecord, *, pinned: bool) -> None:
+        """Keep a model where it is when others want its place and when it is idle, or no longer."""
+        self._pins.set(record.name, pinned=pinned)
+        self._storage.pin(record, pinned=pinned)
+        slot = self._slots.get(name_key(record.name))
+        if slot is not None:
+            slot.set_pinned(pinned=pinned)
+
+    def expected_load_s(self, record: ModelRecord) -> float:
+        """How long a load takes: as long as the last one, or what its size lets expect."""
+        seen = self._load_s.get(name_key(record.name))
+        return seen if seen is not None else ASSUMED_START_S + record.size_bytes / ASSUMED_BYTES_PER_S
 
     def retire_missing(self, records: Iterable[ModelRecord]) -> None:
         """Let go what is no longer in the catalogue as it was loaded, and forget slots that are done with."""
@@ -68,10 +187,116 @@ class Residence:
 
     async def stop(self) -> None:
         """Unload everything."""
+        for task in self._unstaging.values():
+            task.cancel()
+        await asyncio.gather(*self._unstaging.values(), return_exceptions=True)
         await asyncio.gather(*(slot.stop() for slot in self._all()))
 
-    def _changed(self) -> None:
+    # --- inside ---
+
+    def _wanted(self, slot: ModelSlot, demand: Demand) -> Wanted:
+        need = demand.need
+        if slot.state is SlotState.READY and not slot.leaving:
+            more = demand.context_length > slot.context_length
+            now = slot.memory
+            ram = max(need.context_bytes + need.other_bytes - now.context_bytes - now.other_bytes, 0) if more else 0
+            vram = max(need.vram_bytes - now.vram_bytes, 0) if more else 0
+            return Wanted(_slot_id(slot), ram, vram)
+        if slot.state is SlotState.LOADING:
+            return Wanted(_slot_id(slot))
+        # A staged copy is in memory already, and is mapped as it lies there.
+        weights = 0 if self._storage.find(demand.record) is not None else need.weights_bytes
+        return Wanted(_slot_id(slot), weights + need.context_bytes + need.other_bytes, need.vram_bytes)
+
+    def _limits(self) -> Limits:
+        slots = [s for s in self._all() if s.state is not SlotState.EMPTY]
+        free = self._budget.free(
+            # Pages of a mapped file count as available, but they are what makes the model fast.
+            mapped_bytes=sum(s.memory.weights_bytes for s in slots if s.state is SlotState.READY and not s.staged),
+            expected=[s.need for s in slots if s.state is SlotState.LOADING],
+            loaded=[s.memory for s in slots],
+        )
+        return Limits(self._settings.max_loaded, free.ram_bytes, free.vram_bytes, time.monotonic())
+
+    def _occupants(self) -> list[Occupant]:
+        slots = [s for s in self._all() if s.leases > 0 or s.state is not SlotState.EMPTY]
+        return [self._occupant(s) for s in slots] + [self._copy(view) for view in self._storage.views()]
+
+    def _occupant(self, slot: ModelSlot) -> Occupant:
+        memory = slot.memory
+        weights = 0 if slot.staged else memory.weights_bytes
+        return Occupant(
+            _slot_id(slot),
+            busy=slot.leases > 0 or slot.state is SlotState.LOADING,
+            last_used=slot.last_used,
+            ram_bytes=weights + memory.context_bytes + memory.other_bytes,
+            vram_bytes=memory.vram_bytes,
+            reload_s=self.expected_load_s(slot.record),
+            leaving=slot.leaving,
+            pinned=slot.pinned,
+        )
+
+    def _copy(self, view: StagedView) -> Occupant:
+        key = f"{COPY}{view.file}"
+        return Occupant(
+            key,
+            busy=view.held or view.state != "ready",
+            last_used=time.monotonic() - max(time.time() - view.last_used, 0.0),
+            ram_bytes=view.size_bytes,
+            reload_s=view.size_bytes / ASSUMED_BYTES_PER_S,
+            leaving=key in self._unstaging,
+            pinned=view.pinned,
+            counts=False,
+        )
+
+    def _let_go(self, keys: Iterable[str]) -> None:
+        by_key = {_slot_id(s): s for s in self._all()}
+        for key in keys:
+            if key in by_key:
+                log.info("model_makes_room", model=by_key[key].record.name)
+                by_key[key].ask_to_unload()
+            elif key not in self._unstaging:
+                self._unstaging[key] = asyncio.create_task(self._unstage(key), name=f"unstage {key}")
+
+    async def _unstage(self, key: str) -> None:
+        path = key.removeprefix(COPY)
+        try:
+            for record in self._catalog.models():
+                if str(record.file) == path:
+                    await self._storage.unstage(record)
+                    break
+        except StagingRefused as error:
+            log.warning("copy_not_given_back", file=path, reason=error.message)
+        finally:
+            self._unstaging.pop(key, None)
+            self._on_change()
+
+    def _refusal(self, demand: Demand, room: Room) -> InsufficientMemory:
+        need, missing = demand.need, room.missing_ram_bytes or room.missing_vram_bytes
+        where = "main memory" if room.missing_ram_bytes else "GPU memory"
+        pinned = ", ".join(self.pinned_names())
+        return InsufficientMemory(
+            f"model {demand.record.name!r} does not fit: it takes {need.weights_bytes} bytes of weights, "
+            f"{need.context_bytes} of context, {need.other_bytes} besides and {need.vram_bytes} on GPUs; even if every "
+            f"idle model left, {missing} bytes of {where} would be missing; ask for a smaller num_ctx, choose a "
+            "smaller quantisation, or free memory" + (f" (pinned: {pinned})" if pinned else ""),
+            param="model",
+            details={"missing_bytes": missing, "needed_bytes": need.ram_bytes + need.vram_bytes},
+        )
+
+    def _changed(self, slot: ModelSlot) -> None:
+        if slot.state is SlotState.READY and slot.load_s:
+            key = name_key(slot.record.name)
+            self._load_s[key] = slot.load_s
+            self._swaps.note(key)
+            self._prefetch_after(key)
         self._on_change()
+
+    def _prefetch_after(self, key: str) -> None:
+        following = self._swaps.likely_next(key)
+        if following is None or following not in self._slots:
+            return
+        self.prefetch(self._slots[following].record)
 
     def _slot(self, record: ModelRecord) -> ModelSlot:
         key = name_key(record.name)
@@ -80,14 +305,28 @@ class Residence:
             self._retire(key)
             slot = None
         if slot is None:
-            slot = ModelSlot(
-                record,
-                self._catalog.engine(record),
-                idle_timeout_s=self._settings.idle_timeout_s,
-                on_change=self._changed,
-            )
-            self._slots[key] = slot
+            slot = self._slots[key] = self._new_slot(record)
         return slot
+
+    def _new_slot(self, record: ModelRecord) -> ModelSlot:
+        def changed() -> None:
+            self._changed(slot)
+
+        slot = ModelSlot(
+            record,
+            self._catalog.engine(record),
+            storage=self._storage,
+            keep_alive_s=self._keep_alive_s(record),
+            on_change=changed,
+            pinned=record.name in self._pins,
+        )
+        return slot
+
+    def _keep_alive_s(self, record: ModelRecord) -> float:
+        """The model's own `keep_alive`, or the settings' timeout; negative is for ever."""
+        own = record.parameters.get("keep_alive")
+        seconds = keep_alive_s(own) if isinstance(own, int | float | str) else None
+        return seconds if seconds is not None else self._settings.idle_timeout_s or FOREVER_S
 
     def _retire(self, key: str) -> None:
         slot = self._slots.pop(key)
@@ -96,18 +335,6 @@ class Residence:
 
     def _all(self) -> list[ModelSlot]:
         return [*self._slots.values(), *self._retired]
-
-    def _occupants(self) -> list[Occupant]:
-        return [
-            Occupant(
-                _slot_id(s),
-                busy=s.leases > 0 or s.state is not SlotState.READY,
-                last_used=s.last_used,
-                leaving=s.leases == 0 and s.state is SlotState.CLOSING,
-            )
-            for s in self._all()
-            if s.leases > 0 or s.state is not SlotState.EMPTY
-        ]
 
 
 def _nothing() -> None:

@@ -92,14 +92,26 @@ class AdmissionSettings:
 
 @dataclass(frozen=True, slots=True)
 class ResidencySettings:
-    """How many models stay loaded, and how long."""
+    """How many models stay loaded, in how much memory, and how long."""
 
-    max_loaded: Annotated[int, Meta(ge=1, le=1024, description="Models loaded at once; idle ones make room.")] = 1
+    max_loaded: Annotated[
+        int, Meta(ge=0, le=1024, description="Models loaded at once; idle ones make room. 0: as many as fit in memory.")
+    ] = 3
+    memory_gib: Annotated[
+        float,
+        Unit("GiB"),
+        Meta(ge=0, description="What loaded models may take of main memory; 0 is what the machine or container has."),
+    ] = 0.0
+    vram_gib: Annotated[
+        float, Unit("GiB"), Meta(ge=0, description="What they may take on all GPUs together; 0 is what is free there.")
+    ] = 0.0
+    vram_floor_gib: Annotated[float, Unit("GiB"), Meta(ge=0, description="What must stay free on the GPUs.")] = 0.5
     idle_timeout_s: Annotated[
         float,
         Unit("s"),
         Meta(ge=0, description="An idle model is unloaded after this; 0 is never. Counts from its last answer."),
     ] = 300.0
+    preload: Annotated[tuple[str, ...], Meta(description="Models to load at start, in this order.")] = ()
 
 
 @dataclass(frozen=True, slots=True)

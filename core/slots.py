@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from hoshikage.core.contracts import EngineCounters, LoadedView, LoadPlan
+from hoshikage.core.contracts import EngineCounters, LoadedView, LoadPlan, MemoryNeed
 from hoshikage.core.errors import HoshikageError, ModelLoadFailed, ServerStopping
+from hoshikage.core.storage import Placement
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hoshikage.core.contracts import Engine, LoadedModel, ModelRecord
+    from hoshikage.core.storage import Storage
 
 log = structlog.get_logger(__name__)
 
@@ -75,19 +77,33 @@ def next_action(s: Situation) -> Action:
 
 
 class Lease:
-    """The right to use a slot's model; while one is held, the model stays. Release it exactly once."""
+    """The right to use a slot's model; while one is held, the model stays. Release it exactly once.
 
-    def __init__(self, slot: ModelSlot) -> None:
+    Args:
+        context_length: tokens that the model's context must hold at least; 0 is no wish.
+    """
+
+    def __init__(self, slot: ModelSlot, context_length: int = 0) -> None:
         self._slot = slot
+        self._context_length = context_length
         self._held = True
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the receipt should know of the load."""
+        return self._slot.notes
+
     async def model(self) -> LoadedModel:
-        """The loaded model; waits for the load.
+        """The loaded model; waits for the load, and for more context where that is needed.
 
         Raises:
             ModelLoadFailed: the load failed.
+            ContextOverflow: the context cannot be made that long.
         """
-        return await self._slot.ready()
+        model = await self._slot.ready()
+        if model.context_length < self._context_length:
+            await self._slot.extend(model, self._context_length)
+        return model
 
     def release(self, keep_alive_s: float | None = None) -> None:
         """Give the slot back. The last one to leave decides how long the model stays. Idempotent."""
@@ -100,19 +116,41 @@ class ModelSlot:
     """A place for one model. Only its owner task changes `state`; others read it, lease it, or ask.
 
     Args:
-        idle_timeout_s: how long an idle model stays; 0 is for ever.
+        keep_alive_s: how long an idle model stays, where a request does not say; negative is for ever.
         on_change: called after every change of state: it may let another request start.
+
+    Attributes:
+        need: what the model was said to take when it was let in; what it takes once it is loaded is `memory`.
+        pinned: it stays when it is idle.
+        load_s: how long its last load took; 0 before the first.
+        staged: it reads its weights from a staged copy.
+        notes: what is to be known of the last load.
     """
 
     def __init__(
-        self, record: ModelRecord, engine: Engine, *, idle_timeout_s: float, on_change: Callable[[], None]
+        self,
+        record: ModelRecord,
+        engine: Engine,
+        *,
+        storage: Storage,
+        keep_alive_s: float,
+        on_change: Callable[[], None],
+        pinned: bool = False,
     ) -> None:
         self.record = record
+        self.need = MemoryNeed()
+        self.pinned = pinned
+        self.load_s = 0.0
+        self.notes: tuple[str, ...] = ()
+        self._storage = storage
+        self._placement = Placement()
+        self._context_length = 0
+        self._extending = asyncio.Lock()
         self.state = SlotState.EMPTY
         self.leases = 0
         self.last_used = time.monotonic()
         self._engine = engine
-        self._idle_timeout_s = idle_timeout_s
+        self._keep_alive_s = keep_alive_s
         self._on_change = on_change
         self._since = time.time()
         self._expires_at = NEVER
@@ -126,19 +164,21 @@ class ModelSlot:
 
     # --- what others may do ---
 
-    def lease(self) -> Lease:
+    def lease(self, context_length: int = 0) -> Lease:
         """Hold the slot; it will not be unloaded before the release."""
         self.leases += 1
         self.last_used = time.monotonic()
         self._unload_asked = False
         self._expires_at = NEVER
-        return Lease(self)
+        self._context_length = max(self._context_length, context_length)
+        return Lease(self, context_length)
 
     def leave(self, keep_alive_s: float | None) -> None:
         """Take back one lease; `Lease.release` calls this."""
         self.leases -= 1
         self.last_used = time.monotonic()
-        keep = keep_alive_s if keep_alive_s is not None else (self._idle_timeout_s or -1)
+        self._storage.touch(self.record)
+        keep = keep_alive_s if keep_alive_s is not None else self._keep_alive_s
         if self.leases == 0 and keep >= 0:
             self._expires_at = self.last_used + keep
         self._wake.set()
@@ -146,6 +186,11 @@ class ModelSlot:
     def ask_to_unload(self) -> None:
         """Let the model go as soon as no request holds it."""
         self._unload_asked = True
+        self._wake.set()
+
+    def set_pinned(self, *, pinned: bool) -> None:
+        """Keep the model when it is idle, or no longer."""
+        self.pinned = pinned
         self._wake.set()
 
     async def ready(self) -> LoadedModel:
@@ -160,6 +205,39 @@ class ModelSlot:
         finally:
             with contextlib.suppress(ValueError):
                 self._waiters.remove(waiter)
+
+    async def extend(self, model: LoadedModel, context_length: int) -> None:
+        """Make the context of the loaded model longer, once for all who want it at the same time.
+
+        Raises:
+            ContextOverflow: that is not possible.
+        """
+        async with self._extending:
+            if model.context_length < context_length:
+                before = model.context_length
+                await model.extend_context(context_length)
+                log.info("context_extended", model=self.record.name, tokens=model.context_length, before=before)
+                self._on_change()
+
+    @property
+    def leaving(self) -> bool:
+        """Whether the model is on its way out."""
+        return self.state is SlotState.CLOSING or (self._unload_asked and self.leases == 0)
+
+    @property
+    def memory(self) -> MemoryNeed:
+        """What the model takes, or is expected to take until it is loaded."""
+        return self._model.memory if self._model is not None else self.need
+
+    @property
+    def context_length(self) -> int:
+        """Tokens that the loaded model's context holds; 0 while none is loaded."""
+        return self._model.context_length if self._model is not None else 0
+
+    @property
+    def staged(self) -> bool:
+        """Whether the weights are read from a staged copy."""
+        return self._placement.copy is not None
 
     def view(self) -> LoadedView:
         """The slot for a reader."""
@@ -176,6 +254,11 @@ class ModelSlot:
             running=self.leases,
             context_length=model.context_length if model else 0,
             size_bytes=model.size_bytes if model else 0,
+            memory=self.memory,
+            staged=self.staged,
+            pinned=self.pinned,
+            load_s=self.load_s,
+            notes=self.notes,
             pid=model.pid if model else None,
             counters=model.counters if model else EngineCounters(),
         )
@@ -214,7 +297,7 @@ class ModelSlot:
             self.leases,
             self._unload_asked,
             self._dead(),
-            self._expires_at,
+            NEVER if self.pinned else self._expires_at,
             time.monotonic(),
         )
 
@@ -222,7 +305,7 @@ class ModelSlot:
         if self.state is SlotState.READY and self._waiters and self._model is not None:
             self._answer(self._model)
         limit = None
-        if self.state is SlotState.READY and self.leases == 0 and self._expires_at != NEVER:
+        if self.state is SlotState.READY and self.leases == 0 and self._expires_at != NEVER and not self.pinned:
             limit = max(self._expires_at - time.monotonic(), 0)
         # Not `wait_for`: on Python 3.11 it loses a cancellation that comes in the turn of the wake-up.
         with contextlib.suppress(TimeoutError):
@@ -233,23 +316,50 @@ class ModelSlot:
         self._enter(SlotState.LOADING)
         started = time.monotonic()
         try:
-            self._model = await self._engine.load(self.record, LoadPlan())
+            self._model = await self._placed()
         except HoshikageError as error:
+            self._release_copy()
             self._fail(error)
         except Exception as error:
             log.exception("engine_broke_its_contract", engine=self._engine.name, model=self.record.name)
+            self._release_copy()
             self._fail(ModelLoadFailed(f"model {self.record.name!r} cannot be loaded: {error}"))
         else:
             self._watch = asyncio.create_task(self._model.wait_closed(), name=f"watch of {self.record.name}")
             self._watch.add_done_callback(lambda _: self._wake.set())
+            self.load_s = time.monotonic() - started
             self._enter(SlotState.READY)
             log.info(
                 "model_loaded",
                 model=self.record.name,
                 engine=self._engine.name,
-                seconds=round(time.monotonic() - started, 3),
+                staged=self.staged,
+                seconds=round(self.load_s, 3),
             )
             self._answer(self._model)
+
+    async def _placed(self) -> LoadedModel:
+        """Load from the staged copy; where that fails, the copy may be damaged, and the source is tried."""
+        self._placement = await self._storage.place(self.record)
+        self.notes = (self._placement.note,) if self._placement.note else ()
+        copy = self._placement.copy
+        if copy is None:
+            return await self._engine.load(self.record, LoadPlan(context_length=self._context_length))
+        try:
+            plan = LoadPlan(copy.file, self._context_length, (copy.state_folder,))
+            return await self._engine.load(self.record, plan)
+        except ModelLoadFailed as error:
+            self._release_copy()
+            log.warning("staged_copy_not_loaded", model=self.record.name, reason=error.message)
+            if not await self._storage.unstage(self.record):
+                raise
+            self.notes = ("loaded from disk: the staged copy could not be loaded, and was given up",)
+            return await self._engine.load(self.record, LoadPlan(context_length=self._context_length))
+
+    def _release_copy(self) -> None:
+        if self._placement.copy is not None:
+            self._storage.release(self.record)
+        self._placement = Placement()
 
     async def _close(self, why: str) -> None:
         assert self._model is not None
@@ -263,7 +373,9 @@ class ModelSlot:
             log.exception("engine_broke_its_contract", engine=self._engine.name, model=self.record.name)
         # `_unload_asked` stays: whoever asked while this model closed means the next one that a held lease loads.
         self._model, self._watch = None, None
+        self._release_copy()
         self._expires_at = NEVER
+        self._context_length = 0
         log.info("model_unloaded", model=self.record.name, why=why)
         self._enter(SlotState.EMPTY)
 

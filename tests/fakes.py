@@ -156,6 +156,7 @@ class FakeEngine:
     known: ModelFacts = field(default_factory=lambda: ModelFacts(architecture="fake", parameter_count=1_000_000))
     needs: dict[str, MemoryNeed] = field(default_factory=dict)
     plans: list[LoadPlan] = field(default_factory=list)
+    closed: bool = False
     hold: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
@@ -182,6 +183,10 @@ class FakeEngine:
             raise self.error
         self.models.append(FakeModel(record.name, memory=self.needs.get(record.name, MemoryNeed())))
         return self.models[-1]
+
+    async def close(self) -> None:
+        """Note it."""
+        self.closed = True
 
 
 @dataclass

@@ -77,6 +77,23 @@ def ps(port: Port = None, json: Json = False) -> None:
         numbers = (size(m["size_bytes"]), str(m["context_length"]), str(m["running"]))
         table.add_row(m["name"], m["state"], m["engine"], *numbers, m["since"], until, str(m["pid"] or ""))
     print_table(table)
+    print_staged(status)
+
+
+def print_staged(status: dict[str, Any]) -> None:
+    """The RAM disk, below what is loaded."""
+    space = status["ramdisk"]
+    if space is None:
+        return
+    if not space["available"]:
+        print(f"no RAM disk: {space['reason']}")
+        return
+    table = new_table("ON THE RAM DISK", "SIZE", "STATE", "PINNED", "LAST USED")
+    for c in status["staged"]:
+        done = "" if c["state"] == "ready" else f" {100 * c['done_bytes'] // max(c['size_bytes'], 1)} %"
+        table.add_row(c["file"], size(c["size_bytes"]), c["state"] + done, "yes" if c["pinned"] else "", c["last_used"])
+    print_table(table)
+    print(f"{size(space['used_bytes']) or 'nothing'} of {size(space['limit_bytes'])} used in {space['path']}")
 
 
 def healthcheck(port: Port = None) -> None:

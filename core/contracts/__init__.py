@@ -25,9 +25,10 @@ from hoshikage.core.contracts.downloads import Downloaded, Downloader, DownloadP
 from hoshikage.core.contracts.engines import Engine, EngineCounters, LoadedModel, LoadPlan, MemoryNeed
 from hoshikage.core.contracts.formats import ChatFormat, FormatParser, Parsed
 from hoshikage.core.contracts.models import ModelFacts, ModelRecord, ModelSource
+from hoshikage.core.contracts.plans import LoadForecast
 from hoshikage.core.contracts.receipts import Outcome, Receipt
 from hoshikage.core.contracts.requests import Observer, RequestFilter
-from hoshikage.core.contracts.routes import KernelStatus, LoadedView, RouteGroup, ServerApi
+from hoshikage.core.contracts.routes import KernelStatus, LoadedView, MemoryStatus, RouteGroup, ServerApi
 from hoshikage.core.contracts.storage import StagedCopy, StagedView, Stager, StageSpace
 from hoshikage.core.contracts.tools import Tool, ToolCall, ToolCallDelta, ToolChoice
 from hoshikage.core.contracts.vectors import Embeddings, EmbedRequest, RerankRequest, Scores
@@ -55,10 +56,12 @@ __all__ = [
     "FinishReason",
     "FormatParser",
     "KernelStatus",
+    "LoadForecast",
     "LoadPlan",
     "LoadedModel",
     "LoadedView",
     "MemoryNeed",
+    "MemoryStatus",
     "Message",
     "ModelFacts",
     "ModelRecord",

@@ -173,6 +173,7 @@ class ChatRequest:
         template_variables: what the client gives to the chat template by name.
         adapters: LoRA adapters for this request.
         deadline_s: the answer fails if it is not complete so many seconds after it reached the engine.
+        context_length: tokens of prompt and answer that this request wants room for; `None` leaves it to the settings.
         caller_key: set by the kernel; engines may keep what they remember of callers apart by it.
         directions: set by the kernel, see `Directions`.
     """
@@ -197,6 +198,7 @@ class ChatRequest:
     template_variables: Mapping[str, object] = field(default_factory=dict)
     adapters: tuple[Adapter, ...] = ()
     deadline_s: float | None = None
+    context_length: int | None = None
     caller_key: str = ""
     directions: Directions = field(default_factory=Directions)
 
@@ -215,6 +217,7 @@ class Usage:
         preemptions: how often an answer gave up its place in the cache to others and was computed again.
         prefill_s: seconds from the start of prefill to the first token.
         decode_s: seconds from the first token to the last.
+        replays: how often the process that computed it died, and another one went on.
     """
 
     prompt_tokens: int = 0
@@ -226,6 +229,7 @@ class Usage:
     drafted_tokens: int = 0
     accepted_tokens: int = 0
     preemptions: int = 0
+    replays: int = 0
 
 
 @dataclass(frozen=True, slots=True)

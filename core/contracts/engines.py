@@ -33,6 +33,8 @@ class EngineCounters:
         cells_total: tokens that the cache can hold.
         cells_used: those that running answers hold.
         cells_kept: those kept for prompts that begin alike; given up as soon as a running answer needs them.
+        restored_tokens: tokens whose computed state came back from a file.
+        saved_bytes: bytes of computed state written to files.
     """
 
     steps: int = 0
@@ -49,6 +51,8 @@ class EngineCounters:
     cells_total: int = 0
     cells_used: int = 0
     cells_kept: int = 0
+    restored_tokens: int = 0
+    saved_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,4 +211,8 @@ class Engine(Protocol):
         Raises:
             ModelLoadFailed: with the reason in words.
         """
+        ...
+
+    async def close(self) -> None:
+        """Give back what it holds besides its models; called once, after all of these are closed."""
         ...

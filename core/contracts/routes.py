@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from hoshikage.core.contracts.engines import EngineCounters
+from hoshikage.core.contracts.engines import EngineCounters, MemoryNeed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from hoshikage.config.settings import Settings
     from hoshikage.core.contracts.chat import Caller, ChatRequest, StreamEvent
     from hoshikage.core.contracts.models import ModelFacts, ModelRecord
+    from hoshikage.core.contracts.plans import LoadForecast
     from hoshikage.core.contracts.receipts import Receipt
+    from hoshikage.core.contracts.storage import StagedView, StageSpace
     from hoshikage.core.contracts.vectors import Embeddings, EmbedRequest, RerankRequest, Scores
 
 
@@ -46,6 +48,11 @@ class LoadedView:
         since: seconds since the epoch when it became ready (or began loading).
         expires_at: seconds since the epoch when it will be unloaded; `None` is never.
         running: requests that hold it now.
+        memory: what it takes, by what it is for; until it is loaded, what it is expected to take.
+        staged: its weights are read from a staged copy.
+        pinned: it stays when it is idle.
+        load_s: seconds that its load took.
+        notes: what is to be known of the load, e.g. why it was from disk.
     """
 
     record: ModelRecord
@@ -57,12 +64,42 @@ class LoadedView:
     context_length: int
     size_bytes: int
     pid: int | None
+    memory: MemoryNeed = field(default_factory=MemoryNeed)
+    staged: bool = False
+    pinned: bool = False
+    load_s: float = 0.0
+    notes: tuple[str, ...] = ()
     counters: EngineCounters = field(default_factory=EngineCounters)
 
 
 @dataclass(frozen=True, slots=True)
+class MemoryStatus:
+    """The memory of the loaded models together.
+
+    Attributes:
+        ram_bytes: what they take of main memory.
+        vram_bytes: and of GPUs.
+        free_ram_bytes: what another one could take now; `None` is without bound.
+        free_vram_bytes: the same on GPUs; `None` where there is no card.
+    """
+
+    ram_bytes: int = 0
+    vram_bytes: int = 0
+    free_ram_bytes: int | None = None
+    free_vram_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class KernelStatus:
-    """The whole at a glance."""
+    """The whole at a glance.
+
+    Attributes:
+        loaded: every slot that is not empty.
+        staged: every copy of the stager in use.
+        stage_space: its room, or why there is none; `None` where no plug-in offers a stager.
+        memory: what loaded models take.
+        preloading: models that the settings name are still being loaded.
+    """
 
     started_at: float
     uptime_s: float
@@ -70,6 +107,10 @@ class KernelStatus:
     waiting: int
     loaded: tuple[LoadedView, ...]
     versions: Mapping[str, str]
+    staged: tuple[StagedView, ...] = ()
+    stage_space: StageSpace | None = None
+    memory: MemoryStatus = field(default_factory=MemoryStatus)
+    preloading: bool = False
 
 
 class ServerApi(Protocol):
@@ -121,12 +162,34 @@ class ServerApi(Protocol):
         """What a model's file says of it; read once per file version."""
         ...
 
-    async def load(self, name: str, *, keep_alive_s: float | None, caller: Caller) -> None:
-        """Load a model without asking it anything."""
+    async def load(
+        self, name: str, *, keep_alive_s: float | None, caller: Caller, context_length: int | None = None
+    ) -> None:
+        """Load a model without asking it anything; `context_length` is room for so many tokens at least."""
         ...
 
     async def unload(self, name: str) -> None:
         """Let a model go once its running requests have ended; nothing happens if it is not loaded."""
+        ...
+
+    async def stage(self, name: str) -> None:
+        """Copy a model to the faster place, and wait for it.
+
+        Raises:
+            StagingRefused: with the reason.
+        """
+        ...
+
+    async def unstage(self, name: str) -> bool:
+        """Give up a model's copy. Returns whether there was one that could go: a loaded model holds its own."""
+        ...
+
+    async def pin(self, name: str, *, pinned: bool) -> None:
+        """Keep a model where it is, loaded and staged, or no longer."""
+        ...
+
+    async def forecast(self, name: str, *, context_length: int, parallel: int) -> LoadForecast:
+        """What loading a model would take, and who would leave; nothing is done."""
         ...
 
     def status(self) -> KernelStatus:

@@ -81,6 +81,9 @@ class EchoEngine:
             raise ModelLoadFailed(f"model {record.name!r} cannot be loaded: {options.fail_load}")
         return EchoModel(record.name, options)
 
+    async def close(self) -> None:
+        """It holds nothing."""
+
     def _options(self, record: ModelRecord) -> EchoSettings:
         merged = {**dataclasses.asdict(self._settings), **record.options}
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hoshikage import SettingsSection, hookimpl
-from hoshikage.plugins.engine_llamacpp.settings import LlamaCppSettings, PrefixCacheSettings
+from hoshikage.plugins.engine_llamacpp.settings import LlamaCppSettings, PrefixCacheSettings, StateSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,16 +15,28 @@ if TYPE_CHECKING:
 
 @hookimpl
 def hoshikage_declare_settings() -> Sequence[SettingsSection]:
-    """Declare the sections `llamacpp` and `prefix_cache`."""
-    return [SettingsSection("llamacpp", LlamaCppSettings), SettingsSection("prefix_cache", PrefixCacheSettings)]
+    """Declare the sections `llamacpp`, `prefix_cache` and `state`."""
+    return [
+        SettingsSection("llamacpp", LlamaCppSettings),
+        SettingsSection("prefix_cache", PrefixCacheSettings),
+        SettingsSection("state", StateSettings),
+    ]
 
 
 @hookimpl
 def hoshikage_provide_engines(settings: Settings) -> Sequence[Engine]:
     """Offer the engine for GGUF files."""
     from hoshikage.plugins.engine_llamacpp.engine import LlamaCppEngine
+    from hoshikage.plugins.engine_llamacpp.state_places import StatePlaces
 
-    return [LlamaCppEngine(settings.section(LlamaCppSettings), settings.section(PrefixCacheSettings))]
+    state = settings.section(StateSettings)
+    return [
+        LlamaCppEngine(
+            settings.section(LlamaCppSettings),
+            settings.section(PrefixCacheSettings),
+            StatePlaces(state, settings.path(state.folder, default="state")) if state.enabled else None,
+        )
+    ]
 
 
 @hookimpl

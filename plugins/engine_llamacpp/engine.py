@@ -14,34 +14,50 @@ from hoshikage import LoadPlan, MemoryNeed
 from hoshikage.core.errors import ModelFileError, ModelLoadFailed
 from hoshikage.core.gguf import facts_of, read_header
 from hoshikage.plugins.engine_llamacpp import frames
-from hoshikage.plugins.engine_llamacpp.process import LlamaCppModel
+from hoshikage.plugins.engine_llamacpp.model import LlamaCppModel
+from hoshikage.plugins.engine_llamacpp.replay import Quarantine
 from hoshikage.plugins.engine_llamacpp.settings import LlamaCppSettings, PrefixCacheSettings
+from hoshikage.plugins.engine_llamacpp.spares import Spares
 
 if TYPE_CHECKING:
     from hoshikage import LoadedModel, ModelFacts, ModelRecord
+    from hoshikage.core.gguf import GgufHeader
+    from hoshikage.plugins.engine_llamacpp.state_places import StatePlaces
 
 AS_SET = LoadPlan()
+MAX_HEADERS = 64
 
 
 class LlamaCppEngine:
-    """Loads GGUF files, each into a worker process of its own."""
+    """Loads GGUF files, each into a worker process of its own.
+
+    Args:
+        places: where conversations are saved; `None` saves none.
+    """
 
     name = "llamacpp"
 
-    def __init__(self, settings: LlamaCppSettings, prefix_cache: PrefixCacheSettings | None = None) -> None:
+    def __init__(
+        self,
+        settings: LlamaCppSettings,
+        prefix_cache: PrefixCacheSettings | None = None,
+        places: StatePlaces | None = None,
+    ) -> None:
         self._settings = settings
         self._prefix_cache = prefix_cache or PrefixCacheSettings()
+        self._places = places
+        self._spares = Spares(settings.spare_workers)
+        self._quarantine = Quarantine()
+        self._fast_folders: set[Path] = set()
+        self._headers: dict[tuple[object, ...], GgufHeader] = {}
 
     def supports(self, record: ModelRecord) -> bool:
         """Every model with a file: the registry takes GGUF only."""
         return record.file is not None
 
     async def facts(self, record: ModelRecord) -> ModelFacts:
-        """Read the header, off the event loop: a big vocabulary takes tens of milliseconds."""
-        if record.file is None:
-            raise ModelFileError(f"model {record.name!r} has no file")
-        header = await asyncio.to_thread(read_header, record.file)
-        return facts_of(header)
+        """See `Engine.facts`."""
+        return facts_of(await self._header(record))
 
     async def estimate(self, record: ModelRecord, context_length: int = 0) -> MemoryNeed:
         """See `Engine.estimate`."""
@@ -51,16 +67,49 @@ class LlamaCppEngine:
     async def load(self, record: ModelRecord, plan: LoadPlan = AS_SET) -> LoadedModel:
         """Check the header with our own reader first: nothing native sees a damaged file."""
         try:
-            await self.facts(record)
+            await self._header(record)
         except ModelFileError as error:
             raise ModelLoadFailed(f"model {record.name!r} cannot be loaded: {error.message}") from error
         scope = self._prefix_cache.scope
-        init = init_frame(record, self._settings, reuses_prefixes=scope != "off")
-        return await LlamaCppModel.start(record.name, init, scoped=scope == "caller")
+        init = init_frame(record, self._settings, plan=plan, reuses_prefixes=scope != "off")
+        if self._places is not None and scope != "off":
+            self._fast_folders.update(plan.state_folders)
+            init = msgspec.structs.replace(init, state=self._places.store(record, init, plan.state_folders))
+        return await LlamaCppModel.start(
+            record.name, init, spares=self._spares, quarantine=self._quarantine, scoped=scope == "caller"
+        )
+
+    async def close(self) -> None:
+        """End spare workers, and bring what was saved on the RAM disk to the disk."""
+        await self._spares.close()
+        if self._places is not None:
+            await self._places.move_to_disk(self._fast_folders)
+
+    async def _header(self, record: ModelRecord) -> GgufHeader:
+        """Read once per version of the file, off the event loop: a big vocabulary takes tens of milliseconds."""
+        if record.file is None:
+            raise ModelFileError(f"model {record.name!r} has no file")
+        key = _version_of(record.file)
+        if key not in self._headers:
+            header = await asyncio.to_thread(read_header, record.file)
+            while len(self._headers) >= MAX_HEADERS:
+                del self._headers[next(iter(self._headers))]
+            self._headers[key] = header
+        return self._headers[key]
 
 
-def init_frame(record: ModelRecord, settings: LlamaCppSettings, *, reuses_prefixes: bool = True) -> frames.Init:
-    """The settings, overlaid with the model's own options. Relative file names are beside the model's file.
+def _version_of(file: Path) -> tuple[object, ...]:
+    try:
+        stat = file.stat()
+    except OSError:
+        return (file,)
+    return (file, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+
+
+def init_frame(
+    record: ModelRecord, settings: LlamaCppSettings, *, plan: LoadPlan = AS_SET, reuses_prefixes: bool = True
+) -> frames.Init:
+    """The settings, overlaid with the model's own options, and the plan. Relative files are beside the model's file.
 
     Raises:
         ModelLoadFailed: an option is unknown or has a value that is not allowed.
@@ -81,7 +130,11 @@ def init_frame(record: ModelRecord, settings: LlamaCppSettings, *, reuses_prefix
     values["tensor_split"] = list(checked.tensor_split)
     values["draft_model"] = _beside(record, checked.draft_model) if checked.draft_model else ""
     values["adapters"] = {name: _beside(record, file) for name, file in checked.adapters.items()}
-    return frames.Init(path=str(record.file), reuses_prefixes=reuses_prefixes, **values)
+    del values["spare_workers"]  # no business of a worker's
+    if values["n_ctx"]:
+        values["n_ctx"] = max(values["n_ctx"], plan.context_length)
+    path = str(plan.file or record.file)
+    return frames.Init(path=path, reuses_prefixes=reuses_prefixes, chat_template=record.template, **values)
 
 
 def _beside(record: ModelRecord, name: str) -> str:

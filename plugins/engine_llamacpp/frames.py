@@ -92,8 +92,33 @@ class Adapter(msgspec.Struct, frozen=True, array_like=True):
     scale: float
 
 
+class StateStore(msgspec.Struct, frozen=True, array_like=True):
+    """Where conversations are saved; see `StateSettings`.
+
+    Attributes:
+        key: model, build and number formats, as the name of a folder.
+        folders: the fastest first.
+        fast_bytes: what all models together may take in the folders but the last.
+        disk_bytes: and in the last.
+        interval_s: how often ended answers are saved.
+        min_tokens: shorter texts are not.
+    """
+
+    key: str
+    folders: list[str]
+    fast_bytes: int
+    disk_bytes: int
+    interval_s: float
+    min_tokens: int
+
+
 class Init(msgspec.Struct, frozen=True, tag="init"):
-    """What to load, and how: the first frame. See `LlamaCppSettings` for the fields."""
+    """What to load, and how: the first frame. See `LlamaCppSettings` for the fields.
+
+    Attributes:
+        chat_template: stands in for the file's own; empty: the file's own.
+        state: `None` saves nothing.
+    """
 
     path: str
     n_ctx: int
@@ -119,6 +144,8 @@ class Init(msgspec.Struct, frozen=True, tag="init"):
     draft_tokens: int
     adapters: dict[str, str]
     pooling: Literal["model", "mean", "cls", "last"]
+    chat_template: str = ""
+    state: StateStore | None = None
 
 
 class Generate(msgspec.Struct, frozen=True, tag="generate"):
@@ -130,6 +157,7 @@ class Generate(msgspec.Struct, frozen=True, tag="generate"):
         markers: texts of special tokens that must come out as text.
         scope: sequences take over the cached beginnings of their own scope only.
         deadline_s: from the time that the frame arrives; 0 is none.
+        so_far: what another worker, which has died, had said of each answer; `None` for one that was complete.
     """
 
     id: int
@@ -149,6 +177,7 @@ class Generate(msgspec.Struct, frozen=True, tag="generate"):
     adapters: list[Adapter] = []
     scope: str = ""
     deadline_s: float = 0.0
+    so_far: list[list[int] | None] = []
 
 
 class Embed(msgspec.Struct, frozen=True, tag="embed"):
@@ -186,6 +215,13 @@ class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
     """End a sequence before its next step."""
 
     id: int
+
+
+class Extend(msgspec.Struct, frozen=True, tag="extend"):
+    """Make room for at least so many tokens."""
+
+    id: int
+    n_ctx: int
 
 
 class Stop(msgspec.Struct, frozen=True, tag="stop"):
@@ -264,7 +300,7 @@ class Delta(msgspec.Struct, frozen=True, array_like=True):
     id: int
     index: int
     text: str
-    tokens: int
+    tokens: list[int]
     logprobs: list[Logprob] = []
     finish: Finish | None = None
     account: Account | None = None
@@ -287,6 +323,8 @@ class Counters(msgspec.Struct, array_like=True):
     cells_total: int = 0
     cells_used: int = 0
     cells_kept: int = 0
+    restored_tokens: int = 0
+    saved_bytes: int = 0
 
 
 class Step(msgspec.Struct, frozen=True, tag="step"):
@@ -327,6 +365,14 @@ class Detokenized(msgspec.Struct, frozen=True, tag="detokenized"):
     text: str
 
 
+class Extended(msgspec.Struct, frozen=True, tag="extended"):
+    """How much room there is now."""
+
+    id: int
+    n_ctx: int
+    size_bytes: int
+
+
 class Log(msgspec.Struct, frozen=True, tag="log"):
     """A line that llama.cpp wrote."""
 
@@ -334,8 +380,8 @@ class Log(msgspec.Struct, frozen=True, tag="log"):
     text: str
 
 
-ToWorker = Init | Generate | Embed | Rerank | Tokenize | Detokenize | Cancel | Stop
-FromWorker = Ready | Failed | Begun | Refused | Step | Embedded | Scored | Tokenized | Detokenized | Log
+ToWorker = Init | Generate | Embed | Rerank | Tokenize | Detokenize | Extend | Cancel | Stop
+FromWorker = Ready | Failed | Begun | Refused | Step | Embedded | Scored | Tokenized | Detokenized | Extended | Log
 
 _encoder = msgspec.msgpack.Encoder()
 to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)

@@ -78,6 +78,10 @@ class LlamaCppSettings:
     adapters: Annotated[
         dict[str, str], Meta(description="LoRA adapters that requests may ask for: name to GGUF file.")
     ] = field(default_factory=dict)
+    spare_workers: Annotated[
+        int,
+        Meta(ge=0, le=16, description="Processes that wait, ready, for the next model; each takes some 100 MB."),
+    ] = 1
     pooling: Annotated[
         Literal["model", "mean", "cls", "last"],
         Meta(description="How embeddings are made of tokens; `model`: as the file says, else the mean."),
@@ -92,3 +96,25 @@ class PrefixCacheSettings:
         Literal["all", "caller", "off"],
         Meta(description="Whose requests may reuse computed text: of everyone, of the same caller only, or nobody's."),
     ] = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class StateSettings:
+    """What stays of conversations when a model is unloaded, so that nothing is read twice."""
+
+    enabled: Annotated[bool, Meta(description="Whether the computed state of conversations is saved in files.")] = True
+    folder: Annotated[str, Meta(description="Where on disk; empty: `state` in the data directory.")] = ""
+    size_gib: Annotated[
+        float, Unit("GiB"), Meta(ge=0, description="What all models together may take on disk; the oldest goes first.")
+    ] = 8.0
+    fast_gib: Annotated[
+        float,
+        Unit("GiB"),
+        Meta(ge=0, description="And beside the staged models on the RAM disk; more moves to the disk."),
+    ] = 1.0
+    interval_s: Annotated[
+        float, Unit("s"), Meta(gt=0, description="How often ended answers are saved while the model stays loaded.")
+    ] = 180.0
+    min_tokens: Annotated[
+        int, Unit("tokens"), Meta(ge=1, description="Shorter conversations are computed again instead.")
+    ] = 64

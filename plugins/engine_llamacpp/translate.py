@@ -72,14 +72,14 @@ def _thinking(request: ChatRequest) -> frames.Thinking | None:
 def chunk_of(delta: frames.Delta) -> Chunk:
     """What a step added to an answer."""
     logprobs = tuple(_logprob(row) for row in delta.logprobs)
-    return Chunk(delta.text, delta.tokens, delta.index, logprobs=logprobs)
+    return Chunk(delta.text, len(delta.tokens), delta.index, logprobs=logprobs)
 
 
 def _logprob(row: frames.Logprob) -> TokenLogprob:
     return TokenLogprob(row.token, row.logprob, tuple(TokenLogprob(a.token, a.logprob) for a in row.top))
 
 
-def usage_of(accounts: Seq[frames.Account]) -> Usage:
+def usage_of(accounts: Seq[frames.Account], *, replays: int = 0) -> Usage:
     """The accounts of all answers to one request together: the prompt counts once, times are the longest."""
     return Usage(
         prompt_tokens=accounts[0].prompt_tokens,
@@ -91,6 +91,7 @@ def usage_of(accounts: Seq[frames.Account]) -> Usage:
         preemptions=sum(a.preemptions for a in accounts),
         prefill_s=max(a.prefill_s for a in accounts),
         decode_s=max(a.decode_s for a in accounts),
+        replays=replays,
     )
 
 

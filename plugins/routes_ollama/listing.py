@@ -42,7 +42,7 @@ def ps_row(view: LoadedView, facts: ModelFacts) -> dict[str, Any]:
         "digest": view.record.digest,
         "details": details(facts),
         "expires_at": FOREVER if view.expires_at is None else rfc3339(view.expires_at),
-        "size_vram": 0,
+        "size_vram": view.memory.vram_bytes,
         "context_length": view.context_length,
     }
 

@@ -1,18 +1,17 @@
-"""`/health`, `/ready`, `/v1/status` and `/v1/api/version`."""
+"""`/health`, `/ready`, `/v1/status` and `/v1/api/version`; see `places.py` for what changes something."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from quart import Blueprint
 
 from hoshikage import RouteGroup
-from hoshikage.core.http.times import rfc3339
+from hoshikage.plugins.routes_status.places import add_place_routes
+from hoshikage.plugins.routes_status.rows import status_body
 
 if TYPE_CHECKING:
     from hoshikage import ServerApi
-    from hoshikage.core.contracts import LoadedView
 
 
 def status_routes(server: ServerApi) -> RouteGroup:
@@ -26,40 +25,19 @@ def status_routes(server: ServerApi) -> RouteGroup:
         return {"status": "ok"}
 
     @blueprint.get("/ready")
-    async def ready() -> dict[str, Any]:
-        """The model map can be read; a broken one is an error of its own."""
-        return {"status": "ready", "models": len(server.models())}
+    async def ready() -> tuple[dict[str, Any], int]:
+        """The model map can be read, and what is to be loaded at start is loaded; a broken map is an error."""
+        now = server.status()
+        status = "loading" if now.preloading else "ready"
+        return {"status": status, "models": len(server.models())}, 503 if now.preloading else 200
 
     @blueprint.get("/v1/status")
     async def status() -> dict[str, Any]:
-        now = server.status()
-        return {
-            "status": "ok",
-            "started_at": rfc3339(now.started_at),
-            "uptime_s": round(now.uptime_s, 3),
-            "requests": {"running": now.running, "waiting": now.waiting},
-            "loaded": [loaded_row(view) for view in now.loaded],
-            "versions": dict(now.versions),
-        }
+        return status_body(server.status())
 
     @blueprint.get("/v1/api/version")
     async def version() -> dict[str, Any]:
         return {"version": server.status().versions["hoshikage"]}
 
+    add_place_routes(blueprint, server)
     return RouteGroup("status", blueprint)
-
-
-def loaded_row(view: LoadedView) -> dict[str, Any]:
-    """One loaded model as JSON."""
-    return {
-        "name": view.record.name,
-        "state": view.state,
-        "engine": view.engine,
-        "since": rfc3339(view.since),
-        "expires_at": rfc3339(view.expires_at) if view.expires_at is not None else None,
-        "running": view.running,
-        "context_length": view.context_length,
-        "size_bytes": view.size_bytes,
-        "pid": view.pid,
-        "counters": {**asdict(view.counters), "compute_s": round(view.counters.compute_s, 3)},
-    }

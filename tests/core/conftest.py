@@ -14,12 +14,14 @@ from hoshikage.core.catalog import Catalog
 from hoshikage.core.gguf import DigestCache
 from hoshikage.core.registry import Registry, RegistryFiles
 from hoshikage.core.residence import Residence
-from hoshikage.core.settings import ResidencySettings
-from tests.core.pipelines import World
+from tests.core.pipelines import PLENTY, World, residence_of
 from tests.fakes import FakeEngine, FakeSource
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+
+    from hoshikage import Stager
+    from hoshikage.core.memory import MainMemory
 
 LIBRARIES = ("httpx", "httpcore", "asyncio", "hypercorn.access", "hypercorn.error")
 
@@ -51,12 +53,12 @@ def catalog(tmp_path: Path, registry: Registry, engine: FakeEngine, source: Fake
 
 
 @pytest.fixture
-async def residence_with(catalog: Catalog) -> AsyncIterator[Callable[..., Residence]]:
+async def residence_with(catalog: Catalog, tmp_path: Path) -> AsyncIterator[Callable[..., Residence]]:
     """Builds residences; all are stopped at the end of the test."""
     built: list[Residence] = []
 
-    def build(**settings: float) -> Residence:
-        built.append(Residence(ResidencySettings(**settings), catalog))
+    def build(*, memory: MainMemory = PLENTY, stagers: Sequence[Stager] = (), **settings: float) -> Residence:
+        built.append(residence_of(catalog, tmp_path, memory=memory, stagers=stagers, **settings))
         return built[-1]
 
     yield build

@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 from contextlib import aclosing
+from pathlib import Path
 
 import pytest
 
 from hoshikage import Caller, ChatRequest, Message, ModelRecord, Receipt
 from hoshikage.core.admission import Admission
+from hoshikage.core.budget import Budget
+from hoshikage.core.memory import MainMemory
+from hoshikage.core.pins import Pins
 from hoshikage.core.pipeline import Extensions, Pipeline
 from hoshikage.core.receipts import ReceiptBook
-from hoshikage.core.settings import AdmissionSettings
+from hoshikage.core.residence import Residence
+from hoshikage.core.settings import AdmissionSettings, ResidencySettings
+from hoshikage.core.storage import Storage
 from tests.fakes import FakeObserver
 
+PLENTY = MainMemory(10**15, 10**15)
 RECORD = ModelRecord("a", engine="fake")
 REQUEST = ChatRequest("r1", "A", messages=(Message("user", "hello"),))
 CALLER = Caller("10.0.0.1")
+
+
+def residence_of(catalog, folder: Path, *, memory: MainMemory = PLENTY, stagers=(), **settings) -> Residence:
+    """Slots over a catalogue, in as much memory as the test says."""
+    chosen = ResidencySettings(**settings)
+    budget = Budget(chosen, measure_ram=lambda: memory, measure_gpus=lambda: ())
+    return Residence(chosen, catalog, storage=Storage(stagers), budget=budget, pins=Pins(folder / "pins.json"))
 
 
 class World:
@@ -29,6 +43,7 @@ class World:
         self.pipeline = Pipeline(
             extensions=Extensions(filters, formats, [*observers, self.observer]),
             catalog=residence._catalog,
+            residence=residence,
             admission=self.admission,
             receipts=self.book,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -13,8 +14,9 @@ from hypothesis import strategies as st
 from hoshikage import ModelRecord
 from hoshikage.core.admission import Admission
 from hoshikage.core.errors import AdmissionTimeout, ModelLoadFailed, QueueFull
-from hoshikage.core.residence import Residence
-from hoshikage.core.settings import AdmissionSettings, ResidencySettings
+from hoshikage.core.residence import Demand
+from hoshikage.core.settings import AdmissionSettings
+from tests.core.pipelines import residence_of
 from tests.fakes import FakeEngine, until
 
 A, B, C = (ModelRecord(name, engine="fake") for name in "abc")
@@ -42,7 +44,7 @@ class Guest:
     task: asyncio.Task = field(init=False)
 
     def __post_init__(self) -> None:
-        self.task = asyncio.create_task(self.admission.enter(self.record))
+        self.task = asyncio.create_task(self.admission.enter(Demand(self.record)))
 
     @property
     def inside(self) -> bool:
@@ -73,7 +75,7 @@ def leases_of(admission: Admission) -> int:
 async def test_free_place_is_given_at_once(admission_with):
     """Where there is room, a request enters without waiting."""
     admission = admission_with()
-    await admission.enter(A)
+    await admission.enter(Demand(A))
 
     assert (1, 0) == (admission.running, admission.waiting)
 
@@ -110,7 +112,7 @@ async def test_full_queue_refuses_with_a_time(admission_with):
     await queue(admission, A, A, A)
 
     with pytest.raises(QueueFull, match=r"2 requests are waiting already, which is admission\.max_queued") as error:
-        await admission.enter(A)
+        await admission.enter(Demand(A))
 
     # Three turns of the typical five seconds are ahead of whoever comes next.
     assert (15, 2) == (error.value.retry_after_s, admission.waiting)
@@ -119,10 +121,10 @@ async def test_full_queue_refuses_with_a_time(admission_with):
 async def test_queue_of_zero_still_lets_in_who_need_not_wait(admission_with):
     """Without a queue a request enters if there is room, and is refused if not."""
     admission = admission_with(max_running=1, max_queued=0)
-    await admission.enter(A)
+    await admission.enter(Demand(A))
 
     with pytest.raises(QueueFull):
-        await admission.enter(A)
+        await admission.enter(Demand(A))
 
     assert (1, 0) == (admission.running, admission.waiting)
 
@@ -131,11 +133,11 @@ async def test_expected_wait_learns_from_answers(admission_with):
     """The time after which to try again follows how long answers take."""
     admission = admission_with(max_running=1, max_queued=0)
     for _ in range(30):
-        admission.leave(await admission.enter(A), keep_alive_s=None, served_s=100.0)
-    await admission.enter(A)
+        admission.leave(await admission.enter(Demand(A)), keep_alive_s=None, served_s=100.0)
+    await admission.enter(Demand(A))
 
     with pytest.raises(QueueFull) as error:
-        await admission.enter(A)
+        await admission.enter(Demand(A))
 
     assert 100 == pytest.approx(error.value.retry_after_s, abs=1)
 
@@ -143,10 +145,10 @@ async def test_expected_wait_learns_from_answers(admission_with):
 async def test_waiting_too_long_is_an_error(admission_with):
     """A request whose turn does not come in time is refused, with the time after which to try again."""
     admission = admission_with(max_running=1, max_wait_s=SHORT_S)
-    await admission.enter(A)
+    await admission.enter(Demand(A))
 
     with pytest.raises(AdmissionTimeout, match=r"waited 0.02 s .*behind 1 running") as error:
-        await admission.enter(A)
+        await admission.enter(Demand(A))
 
     assert (5, 0, 1) == (error.value.retry_after_s, admission.waiting, admission.running)
 
@@ -229,13 +231,13 @@ async def test_head_waits_for_its_model_and_nobody_overtakes(admission_with):
 async def test_head_enters_when_its_model_has_room(admission_with, engine):
     """The idle model of another is closed for the head, without anybody asking again."""
     admission = admission_with(max_running=5)
-    lease = await admission.enter(A)
+    lease = await admission.enter(Demand(A))
     await lease.model()
     admission.leave(lease, keep_alive_s=None, served_s=0)
 
-    await asyncio.wait_for(admission.enter(B), 2)
+    await asyncio.wait_for(admission.enter(Demand(B)), 2)
 
-    assert 1 == engine.models[0].closed
+    await until(lambda: 1 == engine.models[0].closed)
 
 
 async def test_unknown_engine_is_the_error_of_its_own_request(admission_with):
@@ -251,7 +253,7 @@ async def test_unknown_engine_is_the_error_of_its_own_request(admission_with):
 async def test_lease_is_released_with_its_keep_alive(admission_with, engine):
     """Leaving hands on how long the model is to stay."""
     admission = admission_with()
-    lease = await admission.enter(A)
+    lease = await admission.enter(Demand(A))
     model = await lease.model()
     admission.leave(lease, keep_alive_s=0, served_s=0)
     await until(lambda: model.closed)
@@ -266,13 +268,14 @@ class Play:
     max_running: int
     max_loaded: int
     max_queued: int
+    folder: Path = Path("nowhere")
     engine: FakeEngine = field(default_factory=FakeEngine)
     guests: list[Guest] = field(default_factory=list)
     loads: list[asyncio.Task] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         catalog = SimpleNamespace(engine=lambda record: self.engine)
-        self.residence = Residence(ResidencySettings(max_loaded=self.max_loaded), catalog)
+        self.residence = residence_of(catalog, self.folder, max_loaded=self.max_loaded)
         limits = AdmissionSettings(max_running=self.max_running, max_queued=self.max_queued)
         self.admission = Admission(limits, self.residence)
 

@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 from hoshikage import ChatRequest, Chunk, Done, Message, Started, Usage
 from hoshikage.core.errors import EngineFailed, InvalidRequest, ModelLoadFailed, QueueFull
 from hoshikage.core.log import set_up_logging
+from hoshikage.core.residence import Demand
 from hoshikage.core.settings import LogSettings
 from hoshikage.plugins.access_log.observer import AccessLog
 from tests.core.pipelines import CALLER, RECORD, REQUEST, World
@@ -203,7 +204,7 @@ async def test_failed_load(world, engine):
 async def test_refused_by_the_queue(world_with):
     """A request that finds the queue full has a receipt too."""
     world = world_with(max_running=1, max_queued=0)
-    await world.admission.enter(RECORD)
+    await world.admission.enter(Demand(RECORD))
 
     assert QueueFull is type(await world.failure())
     assert ("error", "queue_full", 0.0) == (
@@ -300,7 +301,7 @@ async def test_cancelled_while_it_loads(world, engine):
 async def test_cancelled_while_it_waits(world_with):
     """A task that is cancelled in the queue leaves it; one receipt says so."""
     world = world_with(max_running=1)
-    lease = await world.admission.enter(RECORD)
+    lease = await world.admission.enter(Demand(RECORD))
     await cancelled(world, when=lambda: world.admission.waiting)
     world.admission.leave(lease, keep_alive_s=None, served_s=0)
 

@@ -19,6 +19,7 @@ from hoshikage import (
     Usage,
 )
 from hoshikage.core.errors import EngineFailed, InvalidRequest, ModelLoadFailed, QueueFull
+from hoshikage.core.residence import Demand
 from tests.core.pipelines import CALLER, RECORD, World
 from tests.fakes import FakeFilter, until
 
@@ -165,7 +166,7 @@ async def test_failed_load(world, engine, ask):
 async def test_refused_by_the_queue(world_with, ask):
     """A request that finds the queue full has a receipt too."""
     world = world_with(max_running=1, max_queued=0)
-    await world.admission.enter(RECORD)
+    await world.admission.enter(Demand(RECORD))
     with pytest.raises(QueueFull):
         await ask(world)
 

@@ -12,7 +12,9 @@ import structlog
 
 from hoshikage import EngineCounters, ModelRecord
 from hoshikage.core.errors import ModelLoadFailed, ServerStopping
+from hoshikage.core.http.durations import FOREVER_S
 from hoshikage.core.slots import NEVER, Action, ModelSlot, Situation, SlotState, next_action
+from hoshikage.core.storage import Storage
 from tests.fakes import FakeEngine, FakeModel, until
 
 RECORD = ModelRecord("gemma", engine="fake")
@@ -58,8 +60,11 @@ async def slot_of():
     """Builds slots over an engine; all are stopped at the end of the test."""
     slots: list[ModelSlot] = []
 
-    def build(engine: FakeEngine, *, idle_timeout_s: float = 0, on_change=lambda: None) -> ModelSlot:
-        slots.append(ModelSlot(RECORD, engine, idle_timeout_s=idle_timeout_s, on_change=on_change))
+    def build(
+        engine: FakeEngine, *, keep_alive_s: float = FOREVER_S, on_change=lambda: None, record=RECORD, stagers=()
+    ) -> ModelSlot:
+        storage = Storage(stagers)
+        slots.append(ModelSlot(record, engine, storage=storage, keep_alive_s=keep_alive_s, on_change=on_change))
         return slots[-1]
 
     yield build
@@ -222,9 +227,9 @@ async def test_owner_does_not_log_under_the_request_that_made_it(slot_of, engine
     seen: list[dict] = []
     load = engine.load
 
-    async def spy(record):
+    async def spy(record, plan):
         seen.append(structlog.contextvars.get_contextvars())
-        return await load(record)
+        return await load(record, plan)
 
     engine.load = spy
     await used(slot)
@@ -294,7 +299,7 @@ async def test_model_that_fails_to_close_leaves_an_empty_slot(slot, engine):
 
 async def test_idle_model_is_unloaded_after_the_timeout(slot_of, engine):
     """An idle model goes when its timeout has passed since the last release, not before."""
-    slot = slot_of(engine, idle_timeout_s=SHORT_S)
+    slot = slot_of(engine, keep_alive_s=SHORT_S)
     await used(slot)
     released = time.monotonic()
     await until(lambda: slot.state is SlotState.EMPTY)
@@ -304,7 +309,7 @@ async def test_idle_model_is_unloaded_after_the_timeout(slot_of, engine):
 
 async def test_timeout_does_not_run_while_the_slot_is_held(slot_of, engine):
     """A request that takes longer than the timeout keeps its model."""
-    slot = slot_of(engine, idle_timeout_s=SHORT_S)
+    slot = slot_of(engine, keep_alive_s=SHORT_S)
     await used(slot)
     lease = slot.lease()
     began = time.monotonic()
@@ -316,7 +321,7 @@ async def test_timeout_does_not_run_while_the_slot_is_held(slot_of, engine):
 
 async def test_new_lease_takes_the_end_away(slot_of, engine):
     """A model that is used again has no end in sight until it is released."""
-    slot = slot_of(engine, idle_timeout_s=LONG_S)
+    slot = slot_of(engine, keep_alive_s=LONG_S)
     await used(slot)
     idle = slot.view().expires_at
     slot.lease()
@@ -326,7 +331,7 @@ async def test_new_lease_takes_the_end_away(slot_of, engine):
 
 async def test_timeout_begins_anew_with_each_release(slot_of, engine):
     """The timeout counts from the last release, not from the load or the first one."""
-    slot = slot_of(engine, idle_timeout_s=SHORT_S)
+    slot = slot_of(engine, keep_alive_s=SHORT_S)
     await used(slot)
     first = slot.view().expires_at
     began = time.monotonic()
@@ -338,7 +343,7 @@ async def test_timeout_begins_anew_with_each_release(slot_of, engine):
 
 async def test_timeout_of_zero_is_never(slot_of, engine):
     """An idle timeout of 0 keeps the model for ever."""
-    slot = slot_of(engine, idle_timeout_s=0)
+    slot = slot_of(engine, keep_alive_s=FOREVER_S)
     await used(slot)
 
     assert (None, NEVER) == (slot.view().expires_at, slot._expires_at)
@@ -347,16 +352,16 @@ async def test_timeout_of_zero_is_never(slot_of, engine):
 @pytest.mark.parametrize("keep_alive_s", [-1, -0.5, -math.inf])
 async def test_negative_keep_alive_is_for_ever(slot_of, engine, keep_alive_s: float):
     """A negative `keep_alive` keeps the model for ever, whatever the settings say."""
-    slot = slot_of(engine, idle_timeout_s=LONG_S)
+    slot = slot_of(engine, keep_alive_s=LONG_S)
     await used(slot, keep_alive_s)
 
     assert None is slot.view().expires_at
 
 
-@pytest.mark.parametrize("idle_timeout_s", [0, LONG_S])
-async def test_keep_alive_of_zero_unloads_at_once(slot_of, engine, idle_timeout_s: float):
+@pytest.mark.parametrize("keep_alive_s", [FOREVER_S, LONG_S])
+async def test_keep_alive_of_zero_unloads_at_once(slot_of, engine, keep_alive_s: float):
     """A `keep_alive` of 0 unloads the model after the answer, whatever the settings say."""
-    slot = slot_of(engine, idle_timeout_s=idle_timeout_s)
+    slot = slot_of(engine, keep_alive_s=keep_alive_s)
     await used(slot, keep_alive_s=0)
     await until(lambda: slot.state is SlotState.EMPTY)
 
@@ -365,7 +370,7 @@ async def test_keep_alive_of_zero_unloads_at_once(slot_of, engine, idle_timeout_
 
 async def test_explicit_keep_alive_counts_from_the_release(slot_of, engine):
     """A `keep_alive` in seconds takes the place of the timeout."""
-    slot = slot_of(engine, idle_timeout_s=LONG_S)
+    slot = slot_of(engine, keep_alive_s=LONG_S)
     await used(slot, keep_alive_s=1000)
 
     assert 1000 == pytest.approx(slot.view().expires_at - time.time(), abs=1)
@@ -528,7 +533,7 @@ async def test_stop_during_a_load_ends_the_waiting(slot, engine):
 @pytest.mark.parametrize("delay", range(6))
 async def test_stop_right_after_a_release_ends(slot_of, engine, delay: int):
     """A stop that comes just when a release wakes the owner still ends it."""
-    slot = slot_of(engine, idle_timeout_s=LONG_S)
+    slot = slot_of(engine, keep_alive_s=LONG_S)
     await used(slot)
     await turns()
     lease = slot.lease()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hoshikage.plugins.engine_llamacpp.worker.prefix_tree import PrefixTree, common_length
@@ -11,10 +12,20 @@ if TYPE_CHECKING:
     from collections.abc import Sequence as Seq
 
     from hoshikage.plugins.engine_llamacpp.worker.native import NativeModel
+    from hoshikage.plugins.engine_llamacpp.worker.saved_states import SavedStates
     from hoshikage.plugins.engine_llamacpp.worker.sequence import Sequence
 
 # Waiting for another sequence's prefill is worth a step only if it saves more than a few tokens.
 SMALLEST_GAIN = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The text of an ended slot."""
+
+    slot: int
+    scope: str
+    tokens: list[int]
 
 
 class KvCache:
@@ -22,10 +33,18 @@ class KvCache:
 
     Args:
         reuses: whether what is computed is kept, and shared, at all.
+        states: texts on file, which are of use like those in the cache.
+
+    Attributes:
+        changed: an answer has ended since somebody set this to false.
+        n_restored: tokens that came from files.
     """
 
-    def __init__(self, model: NativeModel, *, reuses: bool) -> None:
+    def __init__(self, model: NativeModel, *, reuses: bool, states: SavedStates | None = None) -> None:
         self._model = model
+        self._states = states if reuses else None
+        self.changed = False
+        self.n_restored = 0
         self._reuses = reuses
         self._free_slots = list(range(model.n_slots - 1, -1, -1))
         self._tree = PrefixTree() if model.cuttable else WholePrefixes()
@@ -45,6 +64,7 @@ class KvCache:
         sequence.slot = self._free_slots.pop()
         sequence.n_computed, sequence.joined = 0, False
         self._tree.pin(sequence.slot, _scope(sequence))
+        self._restore(sequence, running)
         sequence.leader, sequence.leader_until = self._leader(sequence, running)
         if sequence.leader is not None and not self._model.cuttable:
             sequence.leader.pauses_at = sequence.leader_until
@@ -95,8 +115,17 @@ class KvCache:
         if not self._reuses or not self._tree.length(slot):
             self._release(slot)
             return
+        self.changed = True
         for redundant in self._tree.keep(slot):
             self._forget(redundant)
+
+    def kept_texts(self) -> list[Kept]:
+        """What ended slots hold, the most recently used first."""
+        return [Kept(slot, *self._tree.text(slot)) for slot in reversed(self._tree.kept)]
+
+    def still_keeps(self, kept: Kept) -> bool:
+        """Whether a slot still holds what it did."""
+        return kept.slot in self._tree.kept and self._tree.text(kept.slot) == (kept.scope, kept.tokens)
 
     def discard(self, sequence: Sequence) -> None:
         """Take the slot of a sequence and forget what it computed."""
@@ -123,6 +152,37 @@ class KvCache:
         held = self._tree.match(_scope(sequence), sequence.tokens).n_pinned
         _, ahead = self._leader(sequence, running)
         return max(held, ahead)
+
+    def _restore(self, sequence: Sequence, running: Seq[Sequence]) -> None:
+        """Bring back from file what the sequence can go on from, where that is more than the cache holds."""
+        if self._states is None:
+            return
+        scope = _scope(sequence)
+        known = self._tree.match(scope, sequence.tokens).length + SMALLEST_GAIN - 1
+        saved = self._states.find(scope, sequence.tokens, longer_than=known, whole=not self._model.cuttable)
+        if saved is None:
+            return
+        self.make_room(len(saved.tokens), running)
+        fits = self._tree.n_cells + self._n_ahead(running) + len(saved.tokens) <= self._model.n_ctx
+        if not fits or (not self._free_slots and not self._tree.kept):
+            return
+        memory = self._states.load(saved)
+        if memory is None:
+            return
+        if not self._free_slots:
+            self._evict_oldest()
+        slot = self._free_slots.pop()
+        if not self._model.restore(slot, memory):
+            self._states.forget(saved)
+            self._forget(slot)
+            return
+        self._tree.pin(slot, scope)
+        for twice in self._tree.extend(slot, saved.tokens, len(saved.tokens)):
+            self._model.free(slot, twice.start, twice.end)
+            self._model.share(twice.donor, slot, twice.start, twice.end)
+        for redundant in self._tree.keep(slot):
+            self._forget(redundant)
+        self.n_restored += len(saved.tokens)
 
     def _leader(self, sequence: Sequence, running: Seq[Sequence]) -> tuple[Sequence | None, int]:
         """The running sequence that is about to compute most of what this one needs, and how much that is."""

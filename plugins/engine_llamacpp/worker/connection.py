@@ -52,11 +52,11 @@ class Connection:
             except OSError:
                 self.closed = True
 
-    def receive(self, *, wait: bool) -> list[frames.ToWorker]:
-        """Take the frames that have come; with `wait`, at least one unless the server is gone."""
+    def receive(self, *, wait: bool, limit_s: float | None = None) -> list[frames.ToWorker]:
+        """Take the frames that have come; with `wait`, at least one unless the server is gone or the limit passes."""
         received: list[frames.ToWorker] = []
         while not received and not self.closed:
-            readable, _, _ = select.select([self._socket], [], [], None if wait else 0)
+            readable, _, _ = select.select([self._socket], [], [], limit_s if wait else 0)
             if not readable:
                 break
             try:

@@ -46,9 +46,9 @@ class Intake:
         self._lookup_tokens = init.lookup_tokens if model.cuttable else 0
         self._draft_tokens = init.draft_tokens if model.cuttable and init.draft_model else 0
         self._grammars = Grammars(model)
-        self._template = ChatTemplate(
-            model.chat_template(), bos=model.special_text(bos=True), eos=model.special_text(bos=False)
-        )
+        template = init.chat_template or model.chat_template()
+        bos, eos = model.special_text(bos=True), model.special_text(bos=False)
+        self._template = ChatTemplate(template, bos=bos, eos=eos)
 
     def sequences(self, frame: frames.Generate) -> tuple[list[Sequence], str]:
         """Build one sequence for each of the request's answers.
@@ -64,7 +64,7 @@ class Intake:
         self._check_prompt(frame, tokens)
         sequences: list[Sequence] = []
         try:
-            sequences.extend(self._sequence(frame, tokens, tail, index) for index in range(frame.n))
+            sequences.extend(self._sequence(frame, tokens, tail, index) for index in _open_answers(frame))
         except ConstraintRefused as error:
             for sequence in sequences:
                 close(sequence)
@@ -148,7 +148,25 @@ class Intake:
         if self._lookup_tokens or self._draft_tokens:
             sequence.pace = Pace(max(self._lookup_tokens, self._draft_tokens))
             sequence.lookup = PromptLookup() if self._lookup_tokens else None
+        if frame.so_far:
+            self._replay(sequence, frame.so_far[index] or [])
         return sequence
+
+    def _replay(self, sequence: Sequence, so_far: list[int]) -> None:
+        """Bring a sequence to where another worker was when it died; its text went out already."""
+        assert sequence.sampler is not None
+        assert sequence.text is not None
+        for token in so_far:
+            sequence.sampler.replay(token)
+            sequence.text.push(self._model.piece(token, special=token in sequence.shown))
+            sequence.tokens.append(token)
+        if so_far:
+            sequence.begun_at = sequence.first_token_at = time.monotonic()
+
+
+def _open_answers(frame: frames.Generate) -> list[int]:
+    """The answers that are to be made: all, but for those that were complete when another worker died."""
+    return [i for i in range(frame.n) if not frame.so_far or frame.so_far[i] is not None]
 
 
 def close(sequence: Sequence) -> None:

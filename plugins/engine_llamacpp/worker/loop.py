@@ -13,15 +13,17 @@ from hoshikage.plugins.engine_llamacpp.worker.constraint import ConstraintFailed
 from hoshikage.plugins.engine_llamacpp.worker.embedding import Embedder
 from hoshikage.plugins.engine_llamacpp.worker.guesser import Guesser
 from hoshikage.plugins.engine_llamacpp.worker.intake import Intake, RequestRefused, close
-from hoshikage.plugins.engine_llamacpp.worker.native import NO_SLOT, Batch, NativeModel
+from hoshikage.plugins.engine_llamacpp.worker.native import NO_SLOT, Batch, LoadError, NativeModel
+from hoshikage.plugins.engine_llamacpp.worker.saved_states import SavedStates
 from hoshikage.plugins.engine_llamacpp.worker.scheduler import Limits, StepPlan, Work, plan_step, prefill_chunk
+from hoshikage.plugins.engine_llamacpp.worker.state_keeper import StateKeeper
 
 if TYPE_CHECKING:
     from hoshikage.plugins.engine_llamacpp.worker.connection import Connection
     from hoshikage.plugins.engine_llamacpp.worker.native import NativeLog
     from hoshikage.plugins.engine_llamacpp.worker.sequence import Sequence
 
-WARM_UP_TOKENS = 64
+FIRST_CHUNK = 64  # tokens of the first prompt, while nothing is known of the model's speed
 SMALLEST_MEASURED = 8  # tokens; a smaller step says little about the speed of prefill
 TELL_INTERVAL_S = 0.1
 ALONE_PAUSES = 4  # nobody reads while only prompts are computed, but a newcomer waits for the end of the step
@@ -35,14 +37,17 @@ class Loop:
         self._init = init
         self._model = NativeModel(init, log)
         self._intake = Intake(self._model, init)
-        self._cache = KvCache(self._model, reuses=init.reuses_prefixes)
+        states = SavedStates(init.state, self._warn) if init.state is not None and self._model.generates else None
+        self._cache = KvCache(self._model, reuses=init.reuses_prefixes, states=states)
+        self._states = states
+        self._keeper = StateKeeper(self._model, self._cache, states, init.state)
         self._embedder = Embedder(self._model, init)
         self._guesser = Guesser(init, self._model, log)
         self._batch = Batch(init.n_batch)
         self._tally = frames.Counters()
         self._told = frames.Counters()
         self._tell_at = 0.0
-        self._speed = self._warm_up() if self._model.generates else 1.0
+        self._speed = 0.0  # tokens per second in prefill; 0 until it has been measured
         self._plan = StepPlan()
         self._running: list[Sequence] = []
         self._waiting: list[Sequence] = []
@@ -61,23 +66,14 @@ class Loop:
             if self._embedder.busy:
                 for answer in self._embedder.step(yielding=bool(self._running or self._waiting)):
                     self._connection.send(answer)
-            received = self._connection.receive(wait=self._idle())
+            self._keeper.tick()
+            idle = self._idle()
+            received = self._connection.receive(wait=idle, limit_s=self._keeper.wait_s() if idle else None)
+        self._keeper.save_all()
         self._embedder.close()
         self._guesser.close()
         self._batch.close()
         self._model.close()
-
-    def _warm_up(self) -> float:
-        """Compute something once, so that the first caller does not wait for the weights. Returns tokens per second."""
-        count = min(WARM_UP_TOKENS, self._init.n_batch, self._model.n_ctx)
-        began = time.monotonic()
-        for _ in range(2):  # the first one reads the file
-            began = time.monotonic()
-            self._batch.clear()
-            self._batch.add([0] * count, position=0, slot=0, choose=1)
-            self._batch.decode(self._model)
-            self._model.forget(0)
-        return count / max(time.monotonic() - began, 1e-6)
 
     def _idle(self) -> bool:
         """Whether there is nothing to do; if so, the server learns how things stand."""
@@ -101,6 +97,8 @@ class Loop:
                 self._connection.send(frames.Tokenized(frame.id, tokens))
             case frames.Detokenize():
                 self._detokenize(frame)
+            case frames.Extend():
+                self._extend(frame)
             case frames.Cancel():
                 self._drop(frame.id)
                 self._embedder.cancel(frame.id)
@@ -117,6 +115,20 @@ class Loop:
             return
         self._waiting.extend(sequences)
         self._connection.send(frames.Begun(frame.id, sequences[0].n_prompt, tail))
+
+    def _extend(self, frame: frames.Extend) -> None:
+        if frame.n_ctx > self._model.n_ctx:
+            try:
+                self._model.extend_context(frame.n_ctx)
+            except LoadError as error:
+                n_ctx = self._model.n_ctx
+                self._connection.send(frames.Refused(frame.id, str(error), "context", frame.n_ctx, n_ctx, "num_ctx"))
+                return
+        size_bytes = self._model.size_bytes + self._guesser.size_bytes
+        self._connection.send(frames.Extended(frame.id, self._model.n_ctx, size_bytes))
+
+    def _warn(self, text: str) -> None:
+        self._connection.send(frames.Log("info", text))
 
     def _detokenize(self, frame: frames.Detokenize) -> None:
         wrong = [token for token in frame.tokens if not 0 <= token < self._model.n_vocab]
@@ -170,12 +182,13 @@ class Loop:
 
     def _limits(self) -> Limits:
         pause_s, n_batch = self._init.max_pause_s, self._init.n_batch
+        speed = self._speed or FIRST_CHUNK / (pause_s * ALONE_PAUSES)
         return Limits(
             n_cells=self._model.n_ctx,
             n_batch=n_batch,
             max_num_seqs=self._init.max_num_seqs,
-            prefill_chunk=prefill_chunk(self._speed, pause_s, longest=n_batch),
-            prefill_alone=prefill_chunk(self._speed, pause_s * ALONE_PAUSES, longest=n_batch),
+            prefill_chunk=prefill_chunk(speed, pause_s, longest=n_batch),
+            prefill_alone=prefill_chunk(speed, pause_s * ALONE_PAUSES, longest=n_batch),
         )
 
     def _compute(self, plan: StepPlan) -> list[tuple[Work, int]] | None:
@@ -210,7 +223,8 @@ class Loop:
         self._tally.batch_tokens += plan.n_tokens
         self._tally.prefill_tokens += prefill
         if prefill >= SMALLEST_MEASURED:
-            self._speed = (self._speed + plan.n_tokens / max(compute_s, 1e-6)) / 2
+            measured = plan.n_tokens / max(compute_s, 1e-6)
+            self._speed = (self._speed + measured) / 2 if self._speed else measured
 
     def _recover(self, code: int, sequences: list[Sequence]) -> None:
         """Undo a step that llama.cpp refused: without room the youngest waits, all else ends the step's callers."""
@@ -254,14 +268,15 @@ class Loop:
         if not n_before:
             s.first_token_at = now
             self._tally.cached_tokens += s.n_cached
-        n_chosen = s.n_answer - n_before
+        chosen = s.tokens[s.n_prompt + n_before :]
+        n_chosen = len(chosen)
         self._tally.decode_tokens += n_chosen
         if draft:
             self._check_guess(s, len(draft), n_chosen)
         if finish is None:
-            return frames.Delta(s.id, s.index, text, n_chosen, logprobs)
+            return frames.Delta(s.id, s.index, text, chosen, logprobs)
         self._leave(s)
-        return frames.Delta(s.id, s.index, text, n_chosen, logprobs, finish, _account_of(s, now))
+        return frames.Delta(s.id, s.index, text, chosen, logprobs, finish, _account_of(s, now))
 
     def _read(self, s: Sequence, token: int) -> tuple[str, frames.Finish | None]:
         """The text that a token adds, and whether it ends the answer."""
@@ -353,6 +368,8 @@ class Loop:
             cells_total=self._model.n_ctx,
             cells_used=self._cache.n_used(self._running),
             cells_kept=self._cache.n_kept(),
+            restored_tokens=self._cache.n_restored,
+            saved_bytes=self._states.saved_bytes if self._states is not None else 0,
         )
 
 

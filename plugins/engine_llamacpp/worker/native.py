@@ -7,6 +7,7 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 import llama_cpp
+import msgspec
 
 from hoshikage.plugins.engine_llamacpp.worker.tokens import tokenize
 
@@ -61,20 +62,30 @@ class NativeModel:
 
     def __init__(self, init: Init, log: NativeLog) -> None:
         llama_cpp.llama_backend_init()
+        self._init = init
+        self._log = log
         self.model: Any = _load_model(init.path, init, log)
         self.vocab: Any = llama_cpp.llama_model_get_vocab(self.model)
         self.cuttable: bool = _is_cuttable(self.model)
         self.n_slots: int = min(init.max_num_seqs + init.max_cached_seqs, MAX_SLOTS)
-        self.context: Any = _new_context(self.model, init, log, n_seq_max=self.n_slots)
-        self._memory: Any = llama_cpp.llama_get_memory(self.context)
+        self.context: Any = None
+        self._memory: Any = None
+        self.n_ctx: int = 0
+        self.size_bytes: int = 0
+        self._use(self._first_context())
         self.generates: bool = bool(self._memory)
-        self.n_ctx: int = llama_cpp.llama_n_ctx(self.context)
         self.n_vocab: int = llama_cpp.llama_vocab_n_tokens(self.vocab)
-        self.size_bytes: int = llama_cpp.llama_model_size(self.model) + _cache_bytes(self.model, self.n_ctx)
         self._adds_bos = bool(llama_cpp.llama_vocab_get_add_bos(self.vocab))
         self._pieces: dict[int, bytes] = {}
         self._adapters = {name: _load_adapter(self.model, name, path, log) for name, path in init.adapters.items()}
         self._adapters_in_use: Adapters = ()
+
+    def _first_context(self) -> Any:
+        try:
+            return _new_context(self.model, self._init, self._log, n_seq_max=self.n_slots)
+        except LoadError:
+            llama_cpp.llama_model_free(self.model)
+            raise
 
     @property
     def adapter_names(self) -> list[str]:
@@ -163,6 +174,43 @@ class NativeModel:
     def free(self, slot: int, start: int, end: int = -1) -> None:
         """Free the cells of a sequence from position `start` to `end`, or all after it."""
         llama_cpp.llama_memory_seq_rm(self._memory, slot, start, end)
+
+    def snapshot(self, slot: int) -> bytearray:
+        """What the model remembers of a slot's text, to be given to `restore`; empty if it cannot be had."""
+        size = llama_cpp.llama_state_seq_get_size(self.context, slot)
+        memory = bytearray(size)
+        written = llama_cpp.llama_state_seq_get_data(self.context, _bytes_of(memory), size, slot) if size else 0
+        return memory[:written] if written < size else memory
+
+    def restore(self, slot: int, memory: bytearray) -> bool:
+        """Give an empty slot what `snapshot` took. Returns whether llama.cpp took all of it."""
+        size = len(memory)
+        return bool(llama_cpp.llama_state_seq_set_data(self.context, _bytes_of(memory), size, slot) == size)
+
+    def extend_context(self, n_ctx: int) -> None:
+        """Go on with a larger context on the same weights; everything in the old one is moved there.
+
+        Raises:
+            LoadError: there is no memory for it; the old context is as it was.
+        """
+        wanted = msgspec.structs.replace(self._init, n_ctx=n_ctx)
+        context = _new_context(self.model, wanted, self._log, n_seq_max=self.n_slots)
+        size = llama_cpp.llama_state_get_size(self.context)
+        everything = bytearray(size)
+        taken = llama_cpp.llama_state_get_data(self.context, _bytes_of(everything), size)
+        if llama_cpp.llama_state_set_data(context, _bytes_of(everything), taken) != taken:
+            llama_cpp.llama_free(context)
+            raise LoadError(_last_words(self._log, f"a context of {n_ctx} tokens does not take over what is computed"))
+        llama_cpp.llama_free(self.context)
+        self._use(context)
+        adapters, self._adapters_in_use = self._adapters_in_use, ()
+        self.use_adapters(adapters)
+
+    def _use(self, context: Any) -> None:
+        self.context = context
+        self._memory = llama_cpp.llama_get_memory(context)
+        self.n_ctx = llama_cpp.llama_n_ctx(context)
+        self.size_bytes = llama_cpp.llama_model_size(self.model) + _cache_bytes(self.model, self.n_ctx)
 
     def close(self) -> None:
         """Free adapters, context and model."""
@@ -268,9 +316,13 @@ def _new_context(model: Any, init: Init, log: NativeLog, *, n_seq_max: int) -> A
     params.no_perf = True
     context = llama_cpp.llama_init_from_model(model, params)
     if not context:
-        llama_cpp.llama_model_free(model)
         raise LoadError(_last_words(log, f"no context of {params.n_ctx} tokens can be made"))
     return context
+
+
+def _bytes_of(memory: bytearray) -> Any:
+    """A C array over the same bytes; the bytearray must outlive it."""
+    return (ctypes.c_uint8 * len(memory)).from_buffer(memory)
 
 
 def _is_cuttable(model: Any) -> bool:

@@ -90,6 +90,13 @@ class PrefixTree:
         """How many tokens of a slot stand in the tree."""
         return self._ends[slot].end
 
+    def text(self, slot: int) -> tuple[str, list[int]]:
+        """The scope of a slot, and its tokens."""
+        runs = [node.tokens for node in self._path(slot)]
+        root = list(self._path(slot))[-1]
+        scope = next(scope for scope, other in self._roots.items() if other is root)
+        return scope, [token for run in reversed(runs) for token in run]
+
     def match(self, scope: str, tokens: Seq[int]) -> Match:
         """Find the longest beginning of `tokens` that is in the cache.
 

@@ -97,6 +97,30 @@ class Sampler:
         logits = logits_of(self._model.context, row, self._model.n_vocab)
         return Choice(token, logprob_of(logits, token, self._n_logprobs, self._name))
 
+    def replay(self, token: int) -> None:
+        """Take a token that another process has chosen; afterwards the state is what it was there after it.
+
+        All but the numbers of the draw: a seeded answer goes on with others than it would have had.
+        """
+        forced = self._thinking.forced() if self._thinking is not None else None
+        if forced is None and self._constraint is not None:
+            self._replay_form(token, self._constraint)
+        if not self._is_greedy:
+            llama_cpp.llama_sampler_accept(self._chain, token)
+        if self._thinking is not None:
+            self._thinking.push(token)
+
+    def _replay_form(self, token: int, constraint: ConstraintState) -> None:
+        if self._thinking is not None and self._thinking.open:
+            self._is_out_of_step = True
+            return
+        if self._is_out_of_step:
+            constraint.restart()
+            self._is_out_of_step = False
+        if not constraint.try_accept(token) and self._thinking is not None:
+            self._is_out_of_step = True
+            self._thinking.begin()
+
     def close(self) -> None:
         """Free the samplers. Idempotent."""
         if self._chain is not None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import llama_cpp
+
 from hoshikage.plugins.engine_llamacpp import frames
 from hoshikage.plugins.engine_llamacpp.worker.connection import Connection
 from hoshikage.plugins.engine_llamacpp.worker.loop import Loop
@@ -22,6 +24,8 @@ def serve(socket: socket.socket) -> int:
         The exit status of the process.
     """
     connection = Connection(socket)
+    # Everything that takes long is imported and begun by now: a spare worker waits here for its model.
+    llama_cpp.llama_backend_init()
     try:
         return _serve(connection)
     finally:

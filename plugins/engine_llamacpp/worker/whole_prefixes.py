@@ -43,6 +43,11 @@ class WholePrefixes:
         """How many tokens a slot holds."""
         return len(self._texts[slot][1])
 
+    def text(self, slot: int) -> tuple[str, list[int]]:
+        """The scope of a slot, and its tokens."""
+        scope, tokens = self._texts[slot]
+        return scope, list(tokens)
+
     def match(self, scope: str, tokens: Seq[int]) -> Match:
         """Find the longest whole text of a slot that `tokens` begins with and goes beyond."""
         best = Match()

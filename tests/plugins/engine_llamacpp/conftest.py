@@ -48,7 +48,7 @@ def record(smollm2_path: Path) -> ModelRecord:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def model(smollm2_path: Path) -> AsyncIterator[LoadedModel]:
     """The model with room for eight, for tests that do not harm it."""
-    settings = LlamaCppSettings(n_ctx=N_CTX, max_num_seqs=8, n_threads=N_THREADS)
+    settings = LlamaCppSettings(n_ctx=N_CTX, max_num_seqs=8, n_threads=N_THREADS, spare_workers=0)
     loaded = await LlamaCppEngine(settings).load(ModelRecord("smollm2", smollm2_path))
     yield loaded
     await loaded.close()
@@ -57,7 +57,9 @@ async def model(smollm2_path: Path) -> AsyncIterator[LoadedModel]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def small_model(smollm2_path: Path) -> AsyncIterator[LoadedModel]:
     """The model with little room and small steps, so that callers meet its bounds."""
-    settings = LlamaCppSettings(n_ctx=SMALL_N_CTX, n_batch=32, max_pause_s=0.05, max_num_seqs=6, n_threads=N_THREADS)
+    settings = LlamaCppSettings(
+        n_ctx=SMALL_N_CTX, n_batch=32, max_pause_s=0.05, max_num_seqs=6, n_threads=N_THREADS, spare_workers=0
+    )
     loaded = await LlamaCppEngine(settings).load(ModelRecord("small", smollm2_path))
     yield loaded
     await loaded.close()

@@ -31,7 +31,8 @@ MOST_DIFFERENCES = 2  # of 200 prompts, and no more of fewer
 async def loaded(file: Path, *, scope: str = "all", **options: object) -> AsyncIterator[LoadedModel]:
     """The model with these options, for as long as the block lasts."""
     engine = LlamaCppEngine(
-        LlamaCppSettings(n_ctx=2048, max_num_seqs=8, n_threads=N_THREADS), PrefixCacheSettings(scope=scope)
+        LlamaCppSettings(n_ctx=2048, max_num_seqs=8, n_threads=N_THREADS, spare_workers=0),
+        PrefixCacheSettings(scope=scope),
     )
     model = await engine.load(ModelRecord("m", file, options=options))
     try:

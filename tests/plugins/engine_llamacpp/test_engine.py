@@ -12,8 +12,8 @@ import pytest
 from hoshikage import ModelRecord
 from hoshikage.core.errors import ModelFileError, ModelLoadFailed
 from hoshikage.plugins.engine_llamacpp import engine as engine_module
+from hoshikage.plugins.engine_llamacpp.child import worker_environment
 from hoshikage.plugins.engine_llamacpp.engine import LlamaCppEngine, init_frame, usable_cores
-from hoshikage.plugins.engine_llamacpp.process import worker_environment
 from hoshikage.plugins.engine_llamacpp.settings import LlamaCppSettings
 
 SETTINGS = LlamaCppSettings(n_ctx=4096, n_threads=3)

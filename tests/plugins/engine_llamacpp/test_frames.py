@@ -90,7 +90,7 @@ FROM_WORKER = [
     frames.Refused(2, "no such token", "invalid", param="logit_bias"),
     frames.Refused(3, "too late", "deadline"),
     frames.Step(
-        [frames.Delta(1, 0, "星", 1, [TOP]), frames.Delta(2, 3, "", 1, [], "length", ACCOUNT)],
+        [frames.Delta(1, 0, "星", [7], [TOP]), frames.Delta(2, 3, "", [8], [], "length", ACCOUNT)],
         frames.Counters(steps=3, compute_s=0.5, cells_total=8192),
     ),
     frames.Embedded(3, 2, b"\x00" * 8, 4),

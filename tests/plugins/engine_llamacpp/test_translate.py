@@ -116,7 +116,7 @@ def test_a_delta_becomes_a_chunk():
     row = frames.Logprob(b"a", -0.5, [frames.Alternative(b"b", -1.0)])
 
     expected = Chunk("x", 2, 3, logprobs=(TokenLogprob(b"a", -0.5, (TokenLogprob(b"b", -1.0),)),))
-    assert expected == chunk_of(frames.Delta(1, 3, "x", 2, [row]))
+    assert expected == chunk_of(frames.Delta(1, 3, "x", [5, 6], [row]))
 
 
 def test_the_accounts_of_all_answers_are_added_up():

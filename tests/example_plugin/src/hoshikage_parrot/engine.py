@@ -44,6 +44,9 @@ class ParrotEngine:
     async def load(self, record: ModelRecord, plan: LoadPlan) -> Parrot:
         return Parrot(self._settings.ending)
 
+    async def close(self) -> None:
+        pass  # it holds nothing besides
+
 
 class Parrot:
     """The loaded model."""

@@ -1,4 +1,4 @@
-"""The life of a worker process: cancelled callers, a sudden death, an orderly end, a failed load."""
+"""A loaded model and its worker process: cancelled callers, sudden deaths, an orderly end, a failed load."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 
 import gguf
 import numpy as np
@@ -16,8 +17,9 @@ import psutil
 import pytest
 
 from hoshikage import Chunk, ModelRecord, Started
-from hoshikage.core.errors import ModelLoadFailed, WorkerDied
+from hoshikage.core.errors import ModelLoadFailed, PromptKillsWorker, WorkerDied
 from hoshikage.plugins.engine_llamacpp import frames
+from hoshikage.plugins.engine_llamacpp import model as model_module
 from hoshikage.plugins.engine_llamacpp.channel import Channel
 from hoshikage.plugins.engine_llamacpp.engine import LlamaCppEngine
 from hoshikage.plugins.engine_llamacpp.settings import LlamaCppSettings
@@ -29,7 +31,7 @@ pytestmark = [pytest.mark.model, pytest.mark.asyncio(loop_scope="module")]
 NOTICE_LIMIT_S = 2.0  # callers hear of a dead worker within this
 GONE_LIMIT_S = 15.0
 POLL_S = 0.02
-ENGINE = LlamaCppEngine(LlamaCppSettings(n_ctx=512, n_threads=N_THREADS))
+ENGINE = LlamaCppEngine(LlamaCppSettings(n_ctx=512, n_threads=N_THREADS, spare_workers=0))
 STORY = "Once upon a time"
 ENDLESS = raw(STORY, max_tokens=-1)
 
@@ -40,7 +42,8 @@ from hoshikage.plugins.engine_llamacpp.engine import LlamaCppEngine
 from hoshikage.plugins.engine_llamacpp.settings import LlamaCppSettings
 
 async def main():
-    model = await LlamaCppEngine(LlamaCppSettings(n_ctx=256)).load(ModelRecord("m", pathlib.Path(sys.argv[1])))
+    engine = LlamaCppEngine(LlamaCppSettings(n_ctx=256, spare_workers=0))
+    model = await engine.load(ModelRecord("m", pathlib.Path(sys.argv[1])))
     print("pid", model.pid, flush=True)
     await model.wait_closed()
 
@@ -52,17 +55,17 @@ asyncio.run(main())
 
 
 @pytest.fixture
-def taken(small_model, monkeypatch) -> list[frames.FromWorker]:
+def taken(small_model) -> Iterator[list[frames.FromWorker]]:
     """Every frame that the small model's worker sends from now on."""
     seen: list[frames.FromWorker] = []
-    dispatch = small_model._dispatch
 
     def note(frame: frames.FromWorker) -> None:
         seen.append(frame)
-        dispatch(frame)
+        small_model._take(frame)
 
-    monkeypatch.setattr(small_model, "_dispatch", note)
-    return seen
+    small_model._child.listen(note)
+    yield seen
+    small_model._child.listen(small_model._take)
 
 
 async def test_a_caller_that_leaves_while_tokens_are_made_frees_its_cells(small_model, taken):
@@ -125,23 +128,79 @@ def sequences_after_the_last_begin(taken: list[frames.FromWorker]) -> set[int]:
 # --- sudden death ---
 
 
-async def test_callers_hear_of_a_killed_worker(record):
-    """Within two seconds every stream ends with an error that can be retried, and so does the waiting for the end."""
+async def test_an_answer_goes_on_when_its_worker_is_killed(record):
+    """The same stream goes on in another worker, with the text that an undisturbed one has, nothing twice."""
     model = await ENGINE.load(record)
-    streams = [model.generate(ENDLESS) for _ in range(2)]
-    for stream in streams:
-        assert isinstance(await anext(stream), Started)
-    waiting = asyncio.create_task(model.wait_closed())
-    assert model.pid is not None
-    os.kill(model.pid, signal.SIGKILL)
+    wanted = raw(COUNTS[0], max_tokens=40)
+    undisturbed = await ask(model, wanted)
+    first_pid = model.pid
+    stream = model.generate(wanted)
+    texts = [event.text async for event in upto(stream, chunks=8)]
+    await kill(model)
+    rest = [event async for event in stream]
 
-    async with asyncio.timeout(NOTICE_LIMIT_S):
-        for stream in streams:
-            with pytest.raises(WorkerDied, match="'smollm2' ended by signal SIGKILL"):
-                await drain(stream)
-        assert "SIGKILL" in await waiting
-    with pytest.raises(WorkerDied, match="SIGKILL"):
-        await ask(model, raw(STORY))
+    assert undisturbed.text == "".join(texts) + "".join(e.text for e in rest if isinstance(e, Chunk))
+    assert 40 == rest[-1].usage.completion_tokens
+    assert 1 == rest[-1].usage.replays
+    assert first_pid != model.pid
+    await model.close()
+
+
+async def test_everything_in_flight_goes_on_in_the_next_worker(record):
+    """Several answers to one request, a neighbour, and a caller that only wants a text tokenised."""
+    model = await ENGINE.load(record)
+    two = raw(COUNTS[0], max_tokens=30, n=2)
+    undisturbed = [await ask(model, two), await ask(model, raw(COUNTS[1], max_tokens=30))]
+    streams = [model.generate(two), model.generate(raw(COUNTS[1], max_tokens=30))]
+    begun = [[event async for event in upto(stream, chunks=4)] for stream in streams]
+    tokenising = asyncio.create_task(model.tokenize("Hello"))
+    await kill(model)
+    ids = await tokenising
+    ended = [chunks + [event async for event in stream] for chunks, stream in zip(begun, streams, strict=True)]
+
+    assert ids == await model.tokenize("Hello")
+    for events, before in zip(ended, undisturbed, strict=True):
+        assert text_of(before.events, 0) == text_of(events, 0)
+    assert text_of(undisturbed[0].events, 1) == text_of(ended[0], 1) != ""
+    await model.close()
+
+
+async def test_a_prompt_that_kills_twice_is_refused(record):
+    """Alone with two dying workers it is to blame: it ends, and is not tried again; others are."""
+    model = await ENGINE.load(record)
+    fatal = raw("A prompt that is used nowhere else", max_tokens=-1)
+    stream = model.generate(fatal)
+    for _ in range(2):
+        [_ async for _ in upto(stream, chunks=2)]
+        await kill(model)
+
+    with pytest.raises(PromptKillsWorker, match="'smollm2' twice"):
+        await drain(stream)
+    with pytest.raises(PromptKillsWorker):
+        await ask(model, fatal)
+    await model.close()
+    again = await ENGINE.load(record)
+    with pytest.raises(PromptKillsWorker):
+        await ask(again, fatal)
+    assert "" != (await ask(again, raw(COUNTS[0]))).text
+    await again.close()
+
+
+async def test_a_neighbour_of_a_killing_prompt_is_not_blamed(record):
+    """After two deaths in company they go on one by one; the third is one's own, and the other is answered."""
+    model = await ENGINE.load(record)
+    guilty, innocent = model.generate(raw(COUNTS[2], max_tokens=-1)), model.generate(raw(COUNTS[0], max_tokens=24))
+    for _ in range(2):
+        [_ async for _ in upto(guilty, chunks=2)]
+        [_ async for _ in upto(innocent, chunks=2)]
+        await kill(model)
+    [_ async for _ in upto(guilty, chunks=2)]
+    await kill(model)
+
+    with pytest.raises(PromptKillsWorker):
+        await drain(guilty)
+    rest = [event async for event in innocent]
+    assert 24 == rest[-1].usage.completion_tokens
     await model.close()
 
 
@@ -157,15 +216,53 @@ async def test_an_idle_worker_that_dies_is_noticed(record):
 
 
 async def test_a_request_right_after_the_death_does_not_hang(record):
-    """Also a request that comes before the death is noticed ends with an error."""
+    """A request that comes before the death is noticed is answered by the next worker."""
     model = await ENGINE.load(record)
-    assert model.pid is not None
     os.kill(model.pid, signal.SIGKILL)
 
-    async with asyncio.timeout(NOTICE_LIMIT_S):
-        with pytest.raises(WorkerDied):
-            await ask(model, raw(STORY))
+    assert 3 == (await ask(model, raw(STORY, max_tokens=3))).done.usage.completion_tokens
     await model.close()
+
+
+async def test_workers_that_keep_dying_are_not_replaced_for_ever(record, monkeypatch):
+    """After many deaths within a minute the model ends, with the reason."""
+    monkeypatch.setattr(model_module, "MAX_DEATHS", 2)
+    model = await ENGINE.load(record)
+    streams = [model.generate(raw(text, max_tokens=-1)) for text in COUNTS[:2]]
+    for _ in range(2):
+        for stream in streams:
+            [_ async for _ in upto(stream, chunks=1)]
+        await kill(model)
+
+    async with asyncio.timeout(GONE_LIMIT_S):
+        with pytest.raises(WorkerDied, match="SIGKILL"):
+            await drain(streams[0])
+        assert "SIGKILL" in await model.wait_closed()
+    await model.close()
+
+
+async def upto(stream, *, chunks: int):
+    """The next chunks of a stream that goes on."""
+    while chunks:
+        event = await anext(stream)
+        if isinstance(event, Chunk):
+            chunks -= 1
+            yield event
+
+
+def text_of(events, index: int) -> str:
+    """One of several answers."""
+    return "".join(e.text for e in events if isinstance(e, Chunk) and e.index == index)
+
+
+async def kill(model) -> None:
+    """End the worker as the kernel does when memory runs out, and wait until there is another one, or the end."""
+    assert model.pid is not None
+    before = model.pid
+    os.kill(before, signal.SIGKILL)
+    ended = asyncio.create_task(model.wait_closed())
+    await until(lambda: model.pid != before or ended.done())
+    ended.cancel()
 
 
 # --- orderly end ---

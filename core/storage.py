@@ -1,0 +1,156 @@
+"""Between the slots and the stager: where a model is read from, and why."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from hoshikage.core.errors import NotSupported, StagingRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from hoshikage.core.contracts import ModelRecord, StagedCopy, StagedView, Stager, StageSpace
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a model is to be read from.
+
+    Attributes:
+        copy: the staged copy, held until `Storage.release`; `None` is the disk.
+        note: why it is the disk, where a stager would have been there for it.
+    """
+
+    copy: StagedCopy | None = None
+    note: str = ""
+
+
+class Storage:
+    """The tiers below the loaded models: the disk, and the first stager that is available."""
+
+    def __init__(self, stagers: Sequence[Stager]) -> None:
+        self._stagers = stagers
+        self._prefetching: dict[Path, asyncio.Task[None]] = {}
+
+    async def start(self) -> None:
+        """Let every stager get its place ready."""
+        for stager in self._stagers:
+            await stager.start()
+            space = stager.space()
+            log.info(
+                "stager_started",
+                stager=stager.name,
+                available=space.available,
+                path=str(space.path) if space.path else None,
+                limit_bytes=space.limit_bytes,
+                reason=space.reason or None,
+            )
+
+    async def stop(self) -> None:
+        """End what is being fetched ahead, and let every stager give back its place."""
+        for task in list(self._prefetching.values()):
+            task.cancel()
+        await asyncio.gather(*self._prefetching.values(), return_exceptions=True)
+        for stager in self._stagers:
+            await stager.stop()
+
+    @property
+    def stager(self) -> Stager | None:
+        """The one in use."""
+        return next((s for s in self._stagers if s.space().available), None)
+
+    def space(self) -> StageSpace | None:
+        """The room of the stager in use, or why the first one is not available; `None` where there is none at all."""
+        stager = self.stager or next(iter(self._stagers), None)
+        return stager.space() if stager is not None else None
+
+    def views(self) -> tuple[StagedView, ...]:
+        """Every copy."""
+        return self.stager.views() if self.stager is not None else ()
+
+    def find(self, record: ModelRecord) -> StagedCopy | None:
+        """The copy of a model, where there is one."""
+        return self.stager.find(record) if self.stager is not None and record.file is not None else None
+
+    async def place(self, record: ModelRecord) -> Placement:
+        """Stage a model if that is possible, and hold the copy. It never fails: there is always the disk."""
+        if record.file is None or not self._stagers:
+            return Placement()
+        stager = self.stager
+        if stager is None:
+            return Placement(note=f"loaded from disk: {self._stagers[0].space().reason}")
+        try:
+            copy = await stager.stage(record)
+        except StagingRefused as error:
+            log.warning("model_not_staged", model=record.name, stager=stager.name, reason=error.message)
+            return Placement(note=f"loaded from disk: {error.message}")
+        stager.hold(record)
+        return Placement(copy)
+
+    def release(self, record: ModelRecord) -> None:
+        """The model that was placed in a copy has been closed."""
+        if self.stager is not None:
+            self.stager.release(record)
+
+    def touch(self, record: ModelRecord) -> None:
+        """An answer of the model has ended."""
+        if self.stager is not None and record.file is not None:
+            self.stager.touch(record)
+
+    def pin(self, record: ModelRecord, *, pinned: bool) -> None:
+        """Keep the model's copy from leaving, or no longer."""
+        if self.stager is not None and record.file is not None:
+            self.stager.pin(record, pinned=pinned)
+
+    async def stage(self, record: ModelRecord) -> None:
+        """Stage a model because somebody asks for it.
+
+        Raises:
+            StagingRefused: with the reason.
+            NotSupported: there is nothing to stage.
+        """
+        await self._required(record).stage(record)
+
+    async def unstage(self, record: ModelRecord) -> bool:
+        """Let a copy go. Returns whether there was one that could go.
+
+        Raises:
+            StagingRefused: no stager is available.
+            NotSupported: there is nothing to stage.
+        """
+        return await self._required(record).unstage(record)
+
+    def prefetch(self, record: ModelRecord) -> None:
+        """Begin to stage a model that will be wanted soon, where that costs no other copy."""
+        stager = self.stager
+        if stager is None or record.file is None or record.file in self._prefetching or stager.find(record):
+            return
+        if stager.space().free_bytes < record.size_bytes:
+            return
+        task = asyncio.create_task(self._fetch(stager, record), name=f"prefetch of {record.name}")
+        self._prefetching[record.file] = task
+        task.add_done_callback(lambda _: self._prefetching.pop(record.file, None) if record.file else None)
+
+    async def _fetch(self, stager: Stager, record: ModelRecord) -> None:
+        try:
+            await stager.stage(record)
+        except StagingRefused as error:
+            log.info("prefetch_refused", model=record.name, reason=error.message)
+        else:
+            log.info("model_prefetched", model=record.name)
+
+    def _required(self, record: ModelRecord) -> Stager:
+        if record.file is None:
+            raise NotSupported(f"model {record.name!r} has no file, so there is nothing to stage", param="model")
+        if self.stager is None:
+            space = self.space()
+            reason = space.reason if space is not None else "no plug-in offers a stager"
+            raise StagingRefused(f"model {record.name!r} cannot be staged: {reason}", param="model")
+        return self.stager
