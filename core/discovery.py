@@ -24,6 +24,7 @@ BUILT_IN = (
     "chat_formats",
     "access_log",
     "model_folder",
+    "ramdisk",
     "routes_openai",
     "routes_ollama",
     "routes_status",

@@ -35,7 +35,6 @@ def kernel_checks(assembly: Assembly, url: str) -> list[Check]:
         Check("settings", lambda: check_settings(assembly.settings.warnings)),
         Check("data directory", lambda: check_data_dir(data_dir)),
         Check("disk space", lambda: check_disk(data_dir)),
-        Check("ram disk", lambda: check_ram_disk(Path("/dev/shm"))),  # noqa: S108  a tmpfs on every Linux
         Check("models", lambda: check_models(assembly)),
         Check("port", lambda: check_port(assembly.settings.section(ServerSettings), url)),
         Check("extra memory", check_memory_extra),
@@ -83,18 +82,6 @@ def check_disk(folder: Path) -> list[CheckResult]:
     if free < LOW_DISK_BYTES:
         return [CheckResult("disk space", "warning", found, "models take gigabytes: free some space")]
     return [CheckResult("disk space", "ok", found)]
-
-
-def check_ram_disk(folder: Path) -> list[CheckResult]:
-    """Whether there is a tmpfs that models could be staged on, and how large it is."""
-    if not folder.is_dir() or not os.access(folder, os.W_OK):
-        found = f"{folder} is no writable folder"
-        return [CheckResult("ram disk", "warning", found, "models are read from disk; mount a tmpfs to stage them")]
-    usage = shutil.disk_usage(folder)
-    found = f"{folder}: {usage.free / GIB:.1f} of {usage.total / GIB:.1f} GiB free"
-    if usage.total <= 64 * 1024**2:
-        return [CheckResult("ram disk", "warning", found, "a container's default: set shm_size or a tmpfs")]
-    return [CheckResult("ram disk", "ok", found)]
 
 
 def check_models(assembly: Assembly) -> list[CheckResult]:
