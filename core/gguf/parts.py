@@ -12,6 +12,11 @@ PART_NAME: Final = re.compile(r"(?P<prefix>.+)-(?P<number>[0-9]{5})-of-(?P<count
 # Real models have up to some 200; a name that claims more costs nothing, because it is the name of a whole file.
 MAX_PARTS: Final = 1024
 
+# What a part says of itself, in its metadata. Here numbers begin with 0.
+SPLIT_NUMBER_KEY: Final = "split.no"
+SPLIT_COUNT_KEY: Final = "split.count"
+SPLIT_TENSORS_KEY: Final = "split.tensors.count"
+
 
 def parts_of(file: Path) -> tuple[Path, ...]:
     """All files of the model that a file belongs to, in order, whether they exist or not.
