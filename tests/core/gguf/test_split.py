@@ -15,23 +15,6 @@ from tests.core.gguf.splitting import split
 if TYPE_CHECKING:
     from pathlib import Path
 
-UINT16, INT32 = 2, 5
-
-
-def part(
-    number: int, tensors: tuple[bytes, ...], *, count: int = 2, total: int = 2, pairs: tuple[bytes, ...] = ()
-) -> bytes:
-    """One part of a model, byte by byte."""
-    said = (
-        raw.pair("split.no", UINT16, number.to_bytes(2, "little")),
-        raw.pair("split.count", UINT16, count.to_bytes(2, "little")),
-        raw.pair("split.tensors.count", INT32, raw.u32(total)),
-    )
-    return raw.gguf(pairs=(*pairs, *said), tensors=tensors, data_bytes=32)
-
-
-FIRST = part(0, (raw.tensor("a"),), pairs=(raw.ARCHITECTURE,))
-
 
 @pytest.fixture
 def parts(tmp_path: Path, written: Path) -> tuple[Path, ...]:
@@ -130,15 +113,18 @@ def test_split_into_one_is_a_whole_model(written):
 @pytest.mark.parametrize(
     ("second", "problem"),
     [
-        (part(1, (raw.tensor("a"),)), "the tensor 'a' is in an earlier part too"),
-        (part(1, (raw.tensor("b"),), count=3), "it says that it is one of 3 files, but the first part says 2"),
-        (part(1, (raw.tensor("b"),), total=9), "its split.tensors.count differs from that of the first part"),
+        (raw.split_part(1, (raw.tensor("a"),)), "the tensor 'a' is in an earlier part too"),
+        (
+            raw.split_part(1, (raw.tensor("b"),), count=3),
+            "it says that it is one of 3 files, but the first part says 2",
+        ),
+        (raw.split_part(1, (raw.tensor("b"),), total=9), "its split.tensors.count differs from that of the first part"),
         (raw.gguf(tensors=(raw.tensor("b"),), data_bytes=32), "it says that it is one of 1 files"),
     ],
 )
 def test_foreign_part_is_named(refusal, second, problem):
     """A part of another model is refused by name."""
-    message, _, further = refusal(FIRST, second)
+    message, _, further = refusal(raw.PART_1, second)
 
     assert message.startswith(f"{further} is no part of the model beside it: ")
     assert problem in message
@@ -146,9 +132,9 @@ def test_foreign_part_is_named(refusal, second, problem):
 
 def test_missing_tensors_are_counted(refusal):
     """Parts that together have fewer tensors than they say are not one model."""
-    nothing = part(1, ())
+    nothing = raw.split_part(1, ())
 
-    message, first, _ = refusal(FIRST, nothing)
+    message, first, _ = refusal(raw.PART_1, nothing)
 
     assert message.startswith(f"{first}: split.tensors.count is 2, but its 2 parts have 1 tensors")
 
@@ -157,14 +143,14 @@ def test_missing_tensors_are_counted(refusal):
     "pair",
     [
         raw.pair("split.no", raw.UINT32, raw.u32(1)),
-        raw.array("split.no", UINT16, 1, b"\0\0"),
+        raw.array("split.no", raw.UINT16, 1, b"\0\0"),
         raw.pair("split.count", raw.UINT64, raw.u64(2)),
         raw.pair("split.tensors.count", raw.STRING, raw.text("2")),
     ],
 )
 def test_split_keys_of_a_wrong_type_are_refused(refusal, pair):
     """llama.cpp aborts on some of them, so such a file must not reach it."""
-    message, _, further = refusal(FIRST, raw.gguf(pairs=(pair,), tensors=(raw.tensor("b"),), data_bytes=32))
+    message, _, further = refusal(raw.PART_1, raw.gguf(pairs=(pair,), tensors=(raw.tensor("b"),), data_bytes=32))
 
     assert message.startswith(f"{further}: the value of 'split.")
     assert "but it must be " in message
