@@ -56,5 +56,5 @@ async def test_incomplete_split_model_does_not_reach_the_engine(parts, tmp_path)
     here = tmp_path / parts[0].name
     here.symlink_to(parts[0])
 
-    with pytest.raises(ModelLoadFailed, match="smollm2-00002-of-00003.gguf does not exist"):
+    with pytest.raises(ModelLoadFailed, match=r"smollm2-00002-of-00003\.gguf does not exist"):
         await answer_of(record_of("split", here))
