@@ -9,6 +9,7 @@ import structlog
 
 from hoshikage.core.contracts import ModelFacts, ModelRecord
 from hoshikage.core.errors import ModelFileError, ModelLoadFailed, ModelNotFound, RegistryError
+from hoshikage.core.gguf import missing_parts, parts_of
 from hoshikage.core.names import name_key
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ class Catalog:
             engine=entry.engine,
             stop=self._registry.stop_of(entry),
             options=entry.options,
-            digest=(self._digests.get(file) or "") if file else "",
+            digest=(self._digests.model(file) or "") if file else "",
         )
 
 
@@ -149,11 +150,11 @@ def record_of(
     options: Mapping[str, object] | None = None,
     digest: str = "",
 ) -> ModelRecord:
-    """A record with size and time read from the file; a file that is gone has neither."""
+    """A record with size and time read from the file or its parts; a model of which one is gone has neither."""
     size_bytes, modified_at = 0, 0.0
-    if file is not None and file.is_file():
-        stat = file.stat()
-        size_bytes, modified_at = stat.st_size, stat.st_mtime
+    if file is not None and not missing_parts(file):
+        stats = [part.stat() for part in parts_of(file)]
+        size_bytes, modified_at = sum(s.st_size for s in stats), max(s.st_mtime for s in stats)
     stand_in = hashlib.sha256(f"{file}|{name if file is None else ''}|{size_bytes}|{modified_at}".encode()).hexdigest()
     return ModelRecord(
         name=name,

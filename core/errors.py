@@ -9,6 +9,7 @@ __all__ = [
     "BodyTooLarge",
     "ConfigError",
     "ContextOverflow",
+    "DataDirInUse",
     "DeadlineExceeded",
     "DownloadFailed",
     "EngineFailed",
@@ -205,3 +206,9 @@ class PortInUse(HoshikageError):
     """Another process listens on the port."""
 
     code = "port_in_use"
+
+
+class DataDirInUse(HoshikageError):
+    """Another server holds the data directory."""
+
+    code = "data_dir_in_use"

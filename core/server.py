@@ -20,6 +20,7 @@ from hoshikage.core.app import build_app
 from hoshikage.core.errors import ConfigError, PortInUse
 from hoshikage.core.http.callers import is_local
 from hoshikage.core.http.stream import streams_of
+from hoshikage.core.instance import only_server
 from hoshikage.core.kernel import Kernel
 from hoshikage.core.settings import ServerSettings
 
@@ -41,13 +42,15 @@ def run_server(assembly: Assembly, *, host: str, port: int) -> None:
     """Serve until SIGTERM or SIGINT; a second signal ends at once.
 
     Raises:
+        DataDirInUse: another server has the same data directory.
         PortInUse: another process listens there.
         ConfigError: the address is not one of this machine.
         RegistryError, PluginError: see `Kernel.start` and `build_app`.
     """
-    listener = bind(host, port)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        clean = runner.run(_serve(assembly, listener, host))
+    with only_server(assembly.settings.data_dir):
+        listener = bind(host, port)
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            clean = runner.run(_serve(assembly, listener, host))
     if not clean:
         # A client that does not read can hold a connection's task for ever; nothing of ours is left to save.
         logging.shutdown()

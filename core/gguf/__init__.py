@@ -5,6 +5,19 @@ from __future__ import annotations
 from hoshikage.core.gguf.digest import DigestCache, sha256_of
 from hoshikage.core.gguf.facts import facts_of
 from hoshikage.core.gguf.header import GgufHeader, TensorInfo, ValueType
-from hoshikage.core.gguf.reader import read_header
+from hoshikage.core.gguf.parts import is_further_part, missing_parts, model_stem, parts_of
+from hoshikage.core.gguf.split import read_header
 
-__all__ = ["DigestCache", "GgufHeader", "TensorInfo", "ValueType", "facts_of", "read_header", "sha256_of"]
+__all__ = [
+    "DigestCache",
+    "GgufHeader",
+    "TensorInfo",
+    "ValueType",
+    "facts_of",
+    "is_further_part",
+    "missing_parts",
+    "model_stem",
+    "parts_of",
+    "read_header",
+    "sha256_of",
+]

@@ -1,4 +1,4 @@
-"""SHA-256 of model files, computed once per version of a file."""
+"""SHA-256 of model files and of whole models, computed once per version of a file."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from filelock import FileLock, Timeout
 from hoshikage.core.errors import ModelFileError
 from hoshikage.core.files import write_atomically
 from hoshikage.core.gguf.opening import open_model_file
+from hoshikage.core.gguf.parts import parts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 log = structlog.get_logger(__name__)
@@ -45,6 +46,16 @@ def sha256_of(file: Path, *, progress: Callable[[int], None] | None = None, chun
     if before != after:
         raise ModelFileError(f"{file} changed while it was read; try again when it is complete")
     return digest.hexdigest()
+
+
+def combined_sha256(digests: Sequence[str]) -> str:
+    """The digest of a model with these files: of one, its own; of several, the SHA-256 over theirs, one a line.
+
+    `sha256sum NAME-*-of-*.gguf | cut -c-64 | sha256sum` gives the same.
+    """
+    if len(digests) == 1:
+        return digests[0]
+    return hashlib.sha256("".join(f"{digest}\n" for digest in digests).encode()).hexdigest()
 
 
 class CachedDigest(msgspec.Struct, frozen=True):
@@ -88,7 +99,34 @@ class DigestCache:
         except (OSError, Timeout) as error:
             log.warning("digest_not_cached", cache=str(self._path), file=str(file), reason=str(error))
 
+    def model(self, file: Path) -> str | None:
+        """The digest of the whole model, if one is known for each of its files as they are now."""
+        digests = [self.get(part) for part in parts_of(file)]
+        known = [digest for digest in digests if digest is not None]
+        return combined_sha256(known) if len(known) == len(digests) else None
+
+    def read_model(self, file: Path, *, progress: Callable[[int], None] | None = None) -> str:
+        """The same, for which files that are not known are read; `progress` hears the bytes done of all files.
+
+        Raises:
+            ModelFileError: a file is missing, cannot be read, or changed meanwhile.
+            OSError: a file vanished meanwhile.
+        """
+        done = 0
+        digests: list[str] = []
+        for part in parts_of(file):
+            digests.append(self._known_or_read(part, _after(done, progress)))
+            done += part.stat().st_size
+        return combined_sha256(digests)
+
     # --- inside ---
+
+    def _known_or_read(self, file: Path, progress: Callable[[int], None]) -> str:
+        digest = self.get(file)
+        if digest is None:
+            digest = sha256_of(file, progress=progress)
+            self.put(file, digest)
+        return digest
 
     def _write(self, entries: Mapping[str, CachedDigest]) -> None:
         # The standard library's JSON, because paths may hold bytes that are no UTF-8.
@@ -117,6 +155,16 @@ class DigestCache:
         except (ValueError, RecursionError) as error:
             log.warning("digest_cache_corrupt", cache=str(self._path), reason=str(error))
             return {}
+
+
+def _after(done: int, progress: Callable[[int], None] | None) -> Callable[[int], None]:
+    """Progress that begins where earlier files ended."""
+
+    def hear(count: int) -> None:
+        if progress is not None:
+            progress(done + count)
+
+    return hear
 
 
 def _version(stat: os.stat_result) -> tuple[int, int]:

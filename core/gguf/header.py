@@ -36,7 +36,8 @@ class TensorInfo:
     Attributes:
         shape: 1 to 4 dimensions, the row length first, as the file has them.
         type: ggml's name of the weights' type, e.g. `Q4_K`.
-        offset: from the start of the data, in bytes.
+        offset: from the start of the data of its file, in bytes.
+        part: which file of a split model it is in, the first being 0.
     """
 
     name: str
@@ -44,18 +45,19 @@ class TensorInfo:
     type: str
     offset: int
     size_bytes: int
+    part: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class GgufHeader:
-    """Everything before the weights.
+    """Everything before the weights; of a split model, the first part's, with the tensors and sizes of all.
 
     Attributes:
         file: the file it was read from, for messages.
         metadata: scalars and strings by key.
         arrays: the type and the length of each array by key; the elements are not kept.
         data_offset: where the weights begin, in bytes from the start of the file.
-        file_size: in bytes.
+        file_size: in bytes, of all parts.
     """
 
     file: Path

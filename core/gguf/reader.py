@@ -1,4 +1,4 @@
-"""A strict reader of GGUF headers, versions 2 and 3, little-endian."""
+"""A strict reader of one file's GGUF header, versions 2 and 3, little-endian."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from hoshikage.core.gguf.cursor import Cursor
 from hoshikage.core.gguf.header import GgufHeader, ValueType
 from hoshikage.core.gguf.opening import open_model_file
+from hoshikage.core.gguf.parts import SPLIT_COUNT_KEY, SPLIT_NUMBER_KEY, SPLIT_TENSORS_KEY
 from hoshikage.core.gguf.tensors import check_places, read_tensor
 
 if TYPE_CHECKING:
@@ -21,6 +22,13 @@ MAGIC: Final = b"GGUF"
 VERSIONS: Final = (2, 3)
 DEFAULT_ALIGNMENT: Final = 32
 ALIGNMENT_KEY: Final = "general.alignment"
+# llama.cpp aborts the process where these have another type.
+KEY_TYPES: Final = {
+    ALIGNMENT_KEY: ValueType.UINT32,
+    SPLIT_NUMBER_KEY: ValueType.UINT16,
+    SPLIT_COUNT_KEY: ValueType.UINT16,
+    SPLIT_TENSORS_KEY: ValueType.INT32,
+}
 
 # Far above what real files have; llama.cpp looks for duplicates pair by pair, so more would take it minutes.
 MAX_PAIRS: Final = 1 << 14
@@ -46,8 +54,8 @@ SCALARS: Final = {
 }
 
 
-def read_header(file: Path) -> GgufHeader:
-    """Read everything before the weights, and check that the weights are all there.
+def read_file(file: Path) -> GgufHeader:
+    """Read everything before the weights, and check that the weights are all there; further parts are not looked at.
 
     Raises:
         ModelFileError: the file is missing, unreadable, or not a whole and valid GGUF.
@@ -115,8 +123,9 @@ def _read_pair(
     of_key = f"the value of {_short(key)}"
     type_at = cursor.position
     kind = _read_type(cursor, of_key)
-    if key == ALIGNMENT_KEY and kind is not ValueType.UINT32:
-        raise cursor.refusal(f"{of_key} has the type {kind.name}, but it must be UINT32", at=type_at)
+    wanted = KEY_TYPES.get(key, kind)
+    if kind is not wanted:
+        raise cursor.refusal(f"{of_key} has the type {kind.name}, but it must be {wanted.name}", at=type_at)
     if kind is ValueType.ARRAY:
         arrays[key] = _skip_array(cursor, of_key)
     else:

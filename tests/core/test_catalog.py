@@ -54,6 +54,26 @@ def test_registered_model_has_size_and_time_of_its_file(catalog, registry, tmp_p
     assert (tmp_path / "g.gguf", 7, 1000.0) == (record.file, record.size_bytes, record.modified_at)
 
 
+def test_split_model_has_the_size_of_all_parts_and_the_newest_time(catalog, registry, tmp_path):
+    """A split model is as large as its parts together, and as new as the newest of them."""
+    entry = model_file(tmp_path, "g-00001-of-00002.gguf")
+    model_file(tmp_path, "g-00002-of-00002.gguf", content=b"more weights", modified_at=2000.0)
+    registry.add("gemma", entry)
+
+    record = catalog.model("gemma")
+
+    assert (7 + 12, 2000.0) == (record.size_bytes, record.modified_at)
+
+
+def test_split_model_without_a_part_is_gone(catalog, registry, tmp_path):
+    """A split model that lacks a part has neither size nor time, like a missing file."""
+    registry.add("gemma", model_file(tmp_path, "g-00001-of-00002.gguf"))
+
+    record = catalog.model("gemma")
+
+    assert (0, 0.0) == (record.size_bytes, record.modified_at)
+
+
 def test_record_carries_what_the_entry_says(catalog, registry, tmp_path):
     """Engine, stop strings and options of the entry reach the record."""
     registry.add("g", ModelEntry(path="p", model="m", engine="fake", stop=("x",), options={"n_ctx": 5}))

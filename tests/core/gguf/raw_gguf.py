@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-UINT8, UINT32, FLOAT32, BOOL, STRING, ARRAY, UINT64 = 0, 4, 6, 7, 8, 9, 10
+UINT8, UINT16, UINT32, INT32, FLOAT32, BOOL, STRING, ARRAY, UINT64 = 0, 2, 4, 5, 6, 7, 8, 9, 10
 F32, Q4_0 = 0, 2
 ALIGNMENT = 32
 
@@ -56,6 +56,18 @@ def gguf(
     return header + bytes(-len(header) % ALIGNMENT) + bytes(data_bytes)
 
 
+def split_part(
+    number: int, tensors: tuple[bytes, ...], *, count: int = 2, total: int = 2, pairs: tuple[bytes, ...] = ()
+) -> bytes:
+    """One part of a split model; numbers begin with 0."""
+    said = (
+        pair("split.no", UINT16, number.to_bytes(2, "little")),
+        pair("split.count", UINT16, count.to_bytes(2, "little")),
+        pair("split.tensors.count", INT32, u32(total)),
+    )
+    return gguf(pairs=(*pairs, *said), tensors=tensors, data_bytes=32)
+
+
 ARCHITECTURE = pair("general.architecture", STRING, text("llama"))
 SMALL = gguf(
     pairs=(
@@ -69,3 +81,5 @@ SMALL = gguf(
     tensors=(tensor("a", (8, 2)), tensor("b", (64,), Q4_0, offset=64)),
     data_bytes=64 + 36,
 )
+PART_1 = split_part(0, (tensor("a"),), pairs=(ARCHITECTURE,))
+PART_2 = split_part(1, (tensor("b"),))

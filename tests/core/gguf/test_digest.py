@@ -138,6 +138,55 @@ def test_deleted_file_has_no_digest(cache, file_of):
     assert cache.get(file) is None
 
 
+def two_parts(folder):
+    """The files of a model in two parts of 3 and 5 bytes."""
+    files = (folder / "m-00001-of-00002.gguf", folder / "m-00002-of-00002.gguf")
+    files[0].write_bytes(b"abc")
+    files[1].write_bytes(b"defgh")
+    return files
+
+
+def test_digest_of_a_whole_model_is_its_files(cache, file_of):
+    """A model that is not split has the digest of its content, read once."""
+    file = file_of(b"x")
+    found = [cache.model(file), cache.read_model(file), cache.model(file)]
+
+    digest = hashlib.sha256(b"x").hexdigest()
+    assert [None, digest, digest] == found
+
+
+def test_digest_of_a_split_model_is_over_its_parts_digests(cache, tmp_path):
+    """What `sha256sum m-*-of-*.gguf | cut -c-64 | sha256sum` says is the model's digest."""
+    files = two_parts(tmp_path)
+    found = cache.read_model(files[0])
+
+    lines = b"".join(hashlib.sha256(f.read_bytes()).hexdigest().encode() + b"\n" for f in files)
+    assert hashlib.sha256(lines).hexdigest() == found == cache.model(files[0])
+    assert cache.get(files[1]) == hashlib.sha256(b"defgh").hexdigest()
+
+
+def test_changed_part_forgets_the_models_digest(cache, tmp_path):
+    """A model whose second part changed has no known digest; only that part is read again."""
+    files = two_parts(tmp_path)
+    before = cache.read_model(files[0])
+    files[1].write_bytes(b"other")
+    heard: list[int] = []
+
+    assert cache.model(files[0]) is None
+    assert before != cache.read_model(files[0], progress=heard.append)
+    assert [3 + 5] == heard
+
+
+def test_split_model_without_a_part_has_no_digest(cache, tmp_path):
+    """The part that is missing is named."""
+    files = two_parts(tmp_path)
+    files[1].unlink()
+
+    with pytest.raises(ModelFileError, match=f"^{files[1]} does not exist"):
+        cache.read_model(files[0])
+    assert cache.model(files[0]) is None
+
+
 @pytest.mark.parametrize(
     "content",
     [
