@@ -27,6 +27,7 @@ __all__ = [
     "RegistryError",
     "ServerStopping",
     "StagingRefused",
+    "StorageRefused",
     "WorkerDied",
 ]
 
@@ -144,6 +145,13 @@ class StagingRefused(HoshikageError):
 
     status = 507
     code = "staging_refused"
+
+
+class StorageRefused(HoshikageError):
+    """The data directory cannot be written: it is full, read-only or another user's."""
+
+    status = 507
+    code = "storage_refused"
 
 
 class DownloadFailed(HoshikageError):
