@@ -1,4 +1,4 @@
-"""Chat templates of Ollama models: written in Go's template language, translated to Jinja2, which our engines render."""
+"""Chat templates of Ollama models: from Go's template language to Jinja2, which our engines render."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import TYPE_CHECKING, Final
 
@@ -59,13 +60,6 @@ def call(expression: nodes.Call, scope: Scope) -> Value:
 def _plain(name: str, values: Sequence[Value]) -> Value:
     codes = [value.code for value in values]
     match name:
-        case "and" | "or":
-            kinds = {value.kind for value in values}
-            return Value(f"({f' {name} '.join(codes)})", kinds.pop() if len(kinds) == 1 else "any")
-        case "not":
-            return Value(f"(not {codes[0]})", "bool")
-        case "eq":
-            return Value(f"({' or '.join(f'{codes[0]} == {code}' for code in codes[1:])})", "bool")
         case "len":
             return Value(f"({codes[0]}|length)", "number")
         case "slice":
@@ -81,6 +75,21 @@ def _plain(name: str, values: Sequence[Value]) -> Value:
             return Value(f"({codes[0]}|{COMPACT})", "text")
         case "currentDate":
             return Value("strftime_now('%Y-%m-%d')", "text")
+        case _:
+            return _decision(name, values)
+
+
+def _decision(name: str, values: Sequence[Value]) -> Value:
+    """What is true, and which of several values decides."""
+    codes = [value.code for value in values]
+    match name:
+        case "and" | "or":
+            kinds = {value.kind for value in values}
+            return Value(f"({f' {name} '.join(codes)})", kinds.pop() if len(kinds) == 1 else "any")
+        case "not":
+            return Value(f"(not {codes[0]})", "bool")
+        case "eq":
+            return Value(f"({' or '.join(f'{codes[0]} == {code}' for code in codes[1:])})", "bool")
         case _:
             return Value(f"({codes[0]} {COMPARISONS[name]} {codes[1]})", "bool")
 
@@ -98,7 +107,7 @@ def _joined(values: Sequence[Value], *, spaced: bool) -> str:
     if not values:
         return "''"
     code = shown(values[0])
-    for before, value in zip(values, values[1:], strict=False):
+    for before, value in itertools.pairwise(values):
         gap = " ~ ' '" if spaced or "text" not in (before.kind, value.kind) else ""
         code += f"{gap} ~ {shown(value)}"
     return f"({code})"

@@ -161,8 +161,8 @@ def up_to_response(body: Sequence[nodes.Node]) -> tuple[tuple[nodes.Node, ...], 
                 kept.append(node)
                 found = "Response" in _names(value)
             case nodes.Branch() | nodes.Range():
-                node, found = _block_up_to_response(node)
-                kept.append(node)
+                block, found = _block_up_to_response(node)
+                kept.append(block)
             case _:
                 kept.append(node)
                 found = False

@@ -93,7 +93,7 @@ def value_of(expression: nodes.Expression, scope: Scope) -> Value:
             return call(expression, scope)
 
 
-def constant(value: str | int | float | bool | None) -> Value:
+def constant(value: str | float | bool | None) -> Value:
     """A literal."""
     if isinstance(value, str):
         return Value(quoted(value), "text")

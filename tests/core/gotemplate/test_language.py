@@ -206,9 +206,11 @@ def test_translation_is_valid_and_short_of_names(name: str):
 
 
 WORDS = st.sampled_from(
-    "{{ }} {{- -}} if else end range with .Messages .Role .Content . $ $x := = | ( ) eq len slice index printf json and "
-    "or not .Response .Prompt .System .Tools .Function.Name .ToolCalls break continue \"a\" 'b' `c` 1 -1 0x , true nil "
-    "{% %} {{/* */}} {{if {{end}} \n".split(" ")
+    """
+    {{ }} {{- -}} if else end range with .Messages .Role .Content . $ $x := = | ( ) eq len slice index printf json and
+    or not .Response .Prompt .System .Tools .Function.Name .ToolCalls break continue "a" 'b' `c` 1 -1 0x , true nil
+    {% %} {{/* */}} {{if {{end}}
+    """.split()
 )
 
 

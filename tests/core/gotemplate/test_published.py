@@ -19,8 +19,8 @@ TALK = [system("Be brief."), one("Hi"), answer("Hello"), one("Bye")]
 def test_chatml():
     """A list of messages, each between its markers."""
     expected = (
-        "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nHello<|im_end|>\n"
-        "<|im_start|>user\nBye<|im_end|>\n<|im_start|>assistant\n"
+        "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n"
+        "<|im_start|>assistant\nHello<|im_end|>\n<|im_start|>user\nBye<|im_end|>\n<|im_start|>assistant\n"
     )
     assert expected == rendered(source_of("chatml"), *TALK)
 
