@@ -16,6 +16,7 @@ import structlog
 from hoshikage.config.project import Project
 from hoshikage.config.settings import load_settings
 from hoshikage.core.admission import Admission
+from hoshikage.core.blobs import BlobStore
 from hoshikage.core.capabilities import capabilities_of
 from hoshikage.core.catalog import Catalog
 from hoshikage.core.contracts import KernelStatus
@@ -23,6 +24,7 @@ from hoshikage.core.errors import ModelFileError
 from hoshikage.core.formats import choose_format
 from hoshikage.core.gguf import DigestCache, sha256_of
 from hoshikage.core.manager import PluginChoice, PluginManager
+from hoshikage.core.model_store import ModelStore
 from hoshikage.core.pipeline import Extensions, Pipeline
 from hoshikage.core.receipts import ReceiptBook
 from hoshikage.core.registry import Registry, RegistryFiles
@@ -136,6 +138,14 @@ class Kernel:
             admission=self._admission,
             receipts=self._receipts,
         )
+        self.store = ModelStore(
+            registry=assembly.registry,
+            catalog=self._catalog,
+            blobs=BlobStore(self.settings.data_dir / "blobs"),
+            digests=assembly.digests,
+            links=self.settings.data_dir / "split",
+            changed=lambda: sync_tags(assembly),
+        )
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
 
@@ -149,6 +159,7 @@ class Kernel:
         self._tasks = [
             asyncio.create_task(self._reconcile(), name="reconcile"),
             asyncio.create_task(self._complete_catalog(), name="complete catalogue"),
+            asyncio.create_task(self.store.keep_tidy(), name="tidy blobs"),
         ]
 
     async def stop(self) -> None:

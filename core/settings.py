@@ -27,8 +27,11 @@ class ServerSettings:
     max_body_bytes: Annotated[
         int, Unit("bytes"), Meta(ge=1024, description="The largest request body; images are large.")
     ] = 64 * 1024 * 1024
+    max_blob_bytes: Annotated[
+        int, Unit("bytes"), Meta(ge=0, description="The largest model file that a client may send; 0 takes none.")
+    ] = 1 << 40
     body_timeout_s: Annotated[
-        float, Unit("s"), Meta(gt=0, description="How long a client may take to send its body.")
+        float, Unit("s"), Meta(gt=0, description="How long a client may take to send its body, or the next of a blob.")
     ] = 30.0
     header_grace_s: Annotated[
         float,
