@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException
 from hoshikage.core.errors import BodyTooLarge, HoshikageError, HostRefused, InvalidRequest, PluginError
 from hoshikage.core.http.callers import cors_headers, host_allowed, origin_allowed, request_id_of
 from hoshikage.core.http.stream import EXTENSION, Streams
+from hoshikage.core.http.uploads import FlowingConnection, FlowingRequest
 from hoshikage.core.settings import ServerSettings
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ def build_app(kernel: Kernel, *, bound_to: str) -> Quart:
     """
     settings = kernel.settings.section(ServerSettings)
     app = Quart("hoshikage", static_folder=None)
+    app.request_class = FlowingRequest
+    app.asgi_http_class = FlowingConnection
     app.json = _PlainJson(app)
     app.config.update(
         MAX_CONTENT_LENGTH=settings.max_body_bytes,
@@ -188,6 +191,8 @@ def _named(error: HTTPException) -> HoshikageError:
         case 408:
             return BodyTooSlow("the request body did not arrive in time (server.body_timeout_s)")
         case 413:
-            return BodyTooLarge("the request body is larger than server.max_body_bytes")
+            return BodyTooLarge(
+                "the request body is larger than server.max_body_bytes, or the blob than server.max_blob_bytes"
+            )
         case _:
             return InvalidRequest(error.description or error.name)

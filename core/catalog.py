@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
 
-from hoshikage.core.contracts import ModelFacts, ModelRecord
+from hoshikage.core.contracts import Message, ModelFacts, ModelRecord
 from hoshikage.core.errors import ModelFileError, ModelLoadFailed, ModelNotFound, RegistryError
 from hoshikage.core.gguf import missing_parts, parts_of
+from hoshikage.core.gotemplate import TemplateNotTranslatable, effective_template
 from hoshikage.core.names import name_key
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ class Catalog:
         self._digests = digests
         self._last_entries: Mapping[str, ModelEntry] | None = None
         self._complaint = ""
+        self._untranslatable: set[tuple[str, str]] = set()
         self._facts: dict[tuple[object, ...], ModelFacts] = {}
 
     def models(self) -> list[ModelRecord]:
@@ -87,14 +90,15 @@ class Catalog:
         raise ModelLoadFailed(f"model {record.name!r} needs {wanted}; engines here: {known}")
 
     async def facts(self, record: ModelRecord) -> ModelFacts:
-        """What a model's file says; read once per version of the file.
+        """What a model's file says, and the template that is in force; read once per version of the file.
 
         Raises:
             ModelFileError: the file is gone or damaged.
         """
         key = (record.name, *record.identity())  # models without files differ by their names alone
         if key not in self._facts:
-            self._facts[key] = await self.engine(record).facts(record)
+            facts = await self.engine(record).facts(record)
+            self._facts[key] = replace(facts, chat_template=record.template) if record.template else facts
         return self._facts[key]
 
     async def facts_or_none(self, record: ModelRecord) -> ModelFacts:
@@ -131,7 +135,7 @@ class Catalog:
 
     def _record(self, name: str, entry: ModelEntry) -> ModelRecord:
         file = self._registry.file_of(entry) if entry.model else None
-        return record_of(
+        record = record_of(
             name,
             file,
             engine=entry.engine,
@@ -139,6 +143,25 @@ class Catalog:
             options=entry.options,
             digest=(self._digests.model(file) or "") if file else "",
         )
+        return replace(
+            record,
+            template=self._template(name, entry),
+            system=entry.system,
+            parameters=entry.parameters,
+            messages=tuple(Message(m.role, m.content) for m in entry.messages),
+        )
+
+    def _template(self, name: str, entry: ModelEntry) -> str:
+        """The entry's template for our engines; the file's own stands in for one that they cannot have."""
+        if not entry.template:
+            return ""
+        try:
+            return effective_template(entry.template)
+        except TemplateNotTranslatable as error:
+            if (name, entry.template) not in self._untranslatable:
+                self._untranslatable.add((name, entry.template))
+                log.warning("template_not_used", model=name, reason=error.message)
+            return ""
 
 
 def record_of(

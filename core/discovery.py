@@ -25,6 +25,8 @@ BUILT_IN = (
     "access_log",
     "model_folder",
     "ramdisk",
+    "huggingface",
+    "ollama_registry",  # after all other downloaders: it takes whatever has the form of a name
     "routes_openai",
     "routes_ollama",
     "routes_status",

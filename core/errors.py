@@ -5,6 +5,7 @@ from __future__ import annotations
 from hoshikage.config.errors import ConfigError, HoshikageError
 
 __all__ = [
+    "AddressRefused",
     "AdmissionTimeout",
     "BodyTooLarge",
     "ConfigError",
@@ -29,6 +30,7 @@ __all__ = [
     "RegistryError",
     "ServerStopping",
     "StagingRefused",
+    "StorageRefused",
     "WorkerDied",
 ]
 
@@ -162,11 +164,25 @@ class StagingRefused(HoshikageError):
     code = "staging_refused"
 
 
+class StorageRefused(HoshikageError):
+    """The data directory cannot be written: it is full, read-only or another user's."""
+
+    status = 507
+    code = "storage_refused"
+
+
 class DownloadFailed(HoshikageError):
     """A model could not be brought from where it is."""
 
     status = 502
     code = "download_failed"
+
+
+class AddressRefused(HoshikageError):
+    """An address that a request or another server named must not be called from here (SSRF)."""
+
+    status = 403
+    code = "address_refused"
 
 
 class WorkerDied(HoshikageError):

@@ -16,6 +16,7 @@ import structlog
 from hoshikage.config.project import Project
 from hoshikage.config.settings import load_settings
 from hoshikage.core.admission import Admission
+from hoshikage.core.blobs import BlobStore
 from hoshikage.core.budget import Budget
 from hoshikage.core.capabilities import capabilities_of
 from hoshikage.core.catalog import Catalog
@@ -25,6 +26,7 @@ from hoshikage.core.forecasting import Forecaster
 from hoshikage.core.formats import choose_format
 from hoshikage.core.gguf import DigestCache, sha256_of
 from hoshikage.core.manager import PluginChoice, PluginManager
+from hoshikage.core.model_store import ModelStore
 from hoshikage.core.pins import Pins
 from hoshikage.core.pipeline import Extensions, Pipeline
 from hoshikage.core.receipts import ReceiptBook
@@ -150,6 +152,14 @@ class Kernel:
             admission=self._admission,
             receipts=self._receipts,
         )
+        self.store = ModelStore(
+            registry=assembly.registry,
+            catalog=self._catalog,
+            blobs=BlobStore(self.settings.data_dir / "blobs"),
+            digests=assembly.digests,
+            links=self.settings.data_dir / "split",
+            changed=lambda: sync_tags(assembly),
+        )
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
         self._preloading = bool(residency.preload)
@@ -166,6 +176,7 @@ class Kernel:
             asyncio.create_task(self._preload_models(), name="preload"),
             asyncio.create_task(self._reconcile(), name="reconcile"),
             asyncio.create_task(self._complete_catalog(), name="complete catalogue"),
+            asyncio.create_task(self.store.keep_tidy(), name="tidy blobs"),
         ]
 
     async def stop(self) -> None:

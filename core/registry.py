@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 import orjson
@@ -17,7 +17,7 @@ from hoshikage.core.files import write_atomically
 from hoshikage.core.names import check_name, name_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from hoshikage.config.project import Project
 
@@ -28,6 +28,13 @@ LOCK_LIMIT_S = 10.0
 FALLBACK_STOP = ("<|im_end|>", "</s>")
 
 
+class OpeningMessage(msgspec.Struct, frozen=True):
+    """A message that stands before every conversation."""
+
+    role: str
+    content: str = ""
+
+
 class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One entry of `model_map.json`. `path` and `model` are the old format; all else is optional.
 
@@ -36,6 +43,14 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
         model: the file's name.
         engine: the engine that must load it.
         options: engine settings for this model alone.
+        template: a chat template, Jinja2 or Go, as its author wrote it; empty: the file's own.
+        system: the system prompt of conversations that have none.
+        parameters: sampling defaults, by Ollama's names.
+        messages: an opening of every conversation.
+        license: its text.
+        source: where the model came from, for people.
+        owned: names of blobs that go with the last entry that names them.
+        parent: the model that it was created from.
     """
 
     path: str
@@ -43,6 +58,18 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     stop: tuple[str, ...] | None = None
     engine: str = ""
     options: dict[str, Any] = msgspec.field(default_factory=dict)
+    template: str = ""
+    system: str = ""
+    parameters: dict[str, Any] = msgspec.field(default_factory=dict)
+    messages: tuple[OpeningMessage, ...] = ()
+    license: str = ""
+    source: str = ""
+    owned: tuple[str, ...] = ()
+    parent: str = ""
+
+
+# Told under the registry's lock of an entry that is gone, and of those that are left.
+Settle: TypeAlias = "Callable[[ModelEntry, Sequence[ModelEntry]], None]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +127,45 @@ class Registry:
             _refuse_taken(name, raw)
             self._write({**raw, name: _dump(entry)})
 
+    def put(self, name: str, entry: ModelEntry, *, check: Callable[[], None] | None = None, settle: Settle) -> str:
+        """Register a model, in place of the one that has the name already. Returns the name as it is registered.
+
+        Args:
+            name: a name that is taken stays as it was written first.
+            entry: what it stands for from now on.
+            check: called under the lock before anything changes; what it raises ends the call.
+            settle: told of the entry that was replaced.
+
+        Raises:
+            RegistryError: the file is corrupt or locked for too long.
+            InvalidRequest: the name is not allowed.
+        """
+        name = check_name(name)
+        with self._lock():
+            raw = self._read()
+            name = _found(name, raw) or name
+            if check is not None:
+                check()
+            self._replace(raw, {**raw, name: _dump(entry)}, name, settle)
+        return name
+
+    def copy(self, source: str, destination: str, *, settle: Settle) -> None:
+        """Register an entry once more under another name, fields that we do not know included.
+
+        Raises:
+            ModelNotFound: no entry has the name `source`.
+            RegistryError: the file is corrupt or locked for too long.
+            InvalidRequest: the name `destination` is not allowed.
+        """
+        destination = check_name(destination)
+        with self._lock():
+            raw = self._read()
+            found = _found(source, raw)
+            if found is None:
+                raise ModelNotFound(source)
+            destination = _found(destination, raw) or destination
+            self._replace(raw, {**raw, destination: raw[found]}, destination, settle)
+
     def refuse_taken(self, name: str) -> None:
         """Say no to a name that is taken, before anything costly is done for it.
 
@@ -108,8 +174,8 @@ class Registry:
         """
         _refuse_taken(name, self._read())
 
-    def remove(self, name: str) -> str:
-        """Forget a name; the model's file stays. Returns the name as it was registered.
+    def remove(self, name: str, *, settle: Settle | None = None) -> str:
+        """Forget a name; the model's file stays, unless `settle` says otherwise. Returns the name as registered.
 
         Raises:
             ModelNotFound: no entry has the name.
@@ -117,13 +183,33 @@ class Registry:
         """
         with self._lock():
             raw = self._read()
-            found = next((n for n in raw if name_key(n) == name_key(name)), None)
+            found = _found(name, raw)
             if found is None:
                 raise ModelNotFound(name)
-            self._write({n: e for n, e in raw.items() if n != found})
+            self._replace(raw, {n: e for n, e in raw.items() if n != found}, found, settle)
         return found
 
+    def while_locked(self, act: Callable[[Sequence[ModelEntry]], None]) -> None:
+        """Let `act` work with all entries while nobody can change them.
+
+        Raises:
+            RegistryError: the file is corrupt or locked for too long.
+        """
+        with self._lock():
+            act(self._converted(self._read()))
+
     # --- inside ---
+
+    def _replace(
+        self, before: Mapping[str, dict[str, Any]], after: dict[str, dict[str, Any]], name: str, settle: Settle | None
+    ) -> None:
+        """Write what is to be, then let go of what the name stood for before."""
+        self._write(after)
+        if settle is not None and name in before:
+            settle(_entry(self.files.model_map, name, before[name]), self._converted(after))
+
+    def _converted(self, raw: Mapping[str, dict[str, Any]]) -> list[ModelEntry]:
+        return [_entry(self.files.model_map, name, entry) for name, entry in raw.items()]
 
     @contextlib.contextmanager
     def _lock(self) -> Iterator[None]:
@@ -174,8 +260,13 @@ def _version(file: Path) -> tuple[int, int, int] | None:
     return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
+def _found(name: str, raw: Iterable[str]) -> str | None:
+    """A name as it is registered."""
+    return next((n for n in raw if name_key(n) == name_key(name)), None)
+
+
 def _refuse_taken(name: str, raw: Mapping[str, Mapping[str, Any]]) -> None:
-    taken = next((n for n in raw if name_key(n) == name_key(name)), None)
+    taken = _found(name, raw)
     if taken is not None:
         raise RegistryError(
             f"the name {taken!r} is taken by {raw[taken].get('path')}/{raw[taken].get('model')}; "
@@ -198,11 +289,8 @@ def _dump(entry: ModelEntry) -> dict[str, Any]:
         "model": entry.model,
         "stop": list(FALLBACK_STOP if entry.stop is None else entry.stop),
     }
-    if entry.engine:
-        dumped["engine"] = entry.engine
-    if entry.options:
-        dumped["options"] = entry.options
-    return dumped
+    new = {name: value for name, value in msgspec.to_builtins(entry).items() if name not in dumped and value}
+    return {**dumped, **new}
 
 
 def _corrupt(file: Path, reason: str) -> RegistryError:

@@ -27,8 +27,11 @@ class ServerSettings:
     max_body_bytes: Annotated[
         int, Unit("bytes"), Meta(ge=1024, description="The largest request body; images are large.")
     ] = 64 * 1024 * 1024
+    max_blob_bytes: Annotated[
+        int, Unit("bytes"), Meta(ge=0, description="The largest model file that a client may send; 0 takes none.")
+    ] = 1 << 40
     body_timeout_s: Annotated[
-        float, Unit("s"), Meta(gt=0, description="How long a client may take to send its body.")
+        float, Unit("s"), Meta(gt=0, description="How long a client may take to send its body, or the next of a blob.")
     ] = 30.0
     header_grace_s: Annotated[
         float,
@@ -115,6 +118,21 @@ class ResidencySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class PullSettings:
+    """Bringing models from elsewhere: whom to call, and how long to wait."""
+
+    allowed_hosts: Annotated[
+        tuple[str, ...],
+        Meta(description="Hosts, `name` or `name:port`, that may have private addresses; others must be public."),
+    ] = ()
+    allow_http: Annotated[bool, Meta(description="Allow plain HTTP always, not only with `--insecure`.")] = False
+    connect_timeout_s: Annotated[float, Unit("s"), Meta(gt=0, description="How long a connection may take.")] = 10.0
+    stall_timeout_s: Annotated[
+        float, Unit("s"), Meta(gt=0, description="How long a server may send nothing before it is asked again.")
+    ] = 30.0
+
+
+@dataclass(frozen=True, slots=True)
 class ReceiptSettings:
     """The accounts of past requests."""
 
@@ -128,5 +146,6 @@ KERNEL_SECTIONS = (
     SettingsSection("registry", RegistrySettings),
     SettingsSection("admission", AdmissionSettings),
     SettingsSection("residency", ResidencySettings),
+    SettingsSection("pull", PullSettings),
     SettingsSection("receipts", ReceiptSettings),
 )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hoshikage.core.contracts.receipts import Receipt
     from hoshikage.core.contracts.storage import StagedView, StageSpace
     from hoshikage.core.contracts.vectors import Embeddings, EmbedRequest, RerankRequest, Scores
+    from hoshikage.core.model_store import ModelStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,7 @@ class ServerApi(Protocol):
     """What routes may ask of the kernel."""
 
     settings: Settings
+    store: ModelStore
 
     def chat(self, request: ChatRequest, caller: Caller) -> AsyncGenerator[StreamEvent, None]:
         """Answer a request; see `LoadedModel.generate` for the events.

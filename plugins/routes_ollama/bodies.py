@@ -5,53 +5,12 @@ Source: https://github.com/ollama/ollama/blob/main/docs/api.md
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
-# What llama.cpp counts with.
-INT32_MAX = 2**31 - 1
-
-Seed = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-Probability = Annotated[float, Meta(ge=0, le=1)]
-Penalty = Annotated[float, Meta(ge=-2, le=2)]
-LookBack = Annotated[int, Meta(ge=-1, le=INT32_MAX)]
-Strength = Annotated[float, Meta(ge=0, le=100)]
-StopString = Annotated[str, Meta(max_length=1000)]
 FunctionName = Annotated[str, Meta(pattern=r"^[\w./:-]{1,128}\Z")]
-
-
-class Options(msgspec.Struct, frozen=True):
-    """The options that are honoured; any other is taken note of and has no effect.
-
-    The second group is not Ollama's; it stands under the names that llama.cpp's server has for it.
-    """
-
-    temperature: Strength | None = None
-    top_k: Annotated[int, Meta(ge=0, le=INT32_MAX)] | None = None
-    top_p: Probability | None = None
-    min_p: Probability | None = None
-    typical_p: Probability | None = None
-    repeat_penalty: Annotated[float, Meta(gt=0, le=100)] | None = None
-    repeat_last_n: LookBack | None = None
-    presence_penalty: Penalty | None = None
-    frequency_penalty: Penalty | None = None
-    mirostat: Literal[0, 2] | None = None
-    mirostat_tau: Strength | None = None
-    mirostat_eta: Strength | None = None
-    seed: Seed | None = None
-    num_predict: Annotated[int, Meta(ge=-2, le=INT32_MAX)] | None = None
-    stop: StopString | Annotated[list[StopString], Meta(max_length=64)] | None = None
-
-    dry_multiplier: Strength | None = None
-    dry_base: Strength | None = None
-    dry_allowed_length: Annotated[int, Meta(ge=0, le=INT32_MAX)] | None = None
-    dry_penalty_last_n: LookBack | None = None
-    dry_sequence_breakers: Annotated[tuple[StopString, ...], Meta(max_length=64)] | None = None
-    xtc_probability: Probability | None = None
-    xtc_threshold: Probability | None = None
-    ignore_eos: bool | None = None
 
 
 class CalledFunction(msgspec.Struct, frozen=True):
@@ -100,6 +59,30 @@ class ModelBody(msgspec.Struct, frozen=True, kw_only=True):
 
     model: str | None = None
     name: str | None = None  # the old spelling of `model`
+
+
+class CopyBody(msgspec.Struct, frozen=True):
+    """`POST /api/copy`."""
+
+    source: str
+    destination: str
+
+
+class CreateBody(ModelBody, frozen=True, kw_only=True):
+    """`POST /api/create`."""
+
+    base: str | None = msgspec.field(default=None, name="from")
+    files: dict[str, str] | None = None
+    adapters: dict[str, str] | None = None
+    template: str | None = None
+    system: str | None = None
+    parameters: dict[str, Any] | None = None
+    messages: list[MessageBody] | None = None
+    license: str | list[str] | None = None
+    quantize: str | None = None
+    quantization: str | None = None  # the old spelling of `quantize`
+    modelfile: str | None = None
+    stream: bool | None = None
 
 
 class ShowBody(ModelBody, frozen=True, kw_only=True):

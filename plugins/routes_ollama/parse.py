@@ -8,9 +8,10 @@ from hoshikage import ChatRequest, Constraint, Message, Thinking, Tool
 from hoshikage.core.errors import InvalidRequest, NotSupported
 from hoshikage.core.http.body import json_text
 from hoshikage.core.http.durations import keep_alive_s
+from hoshikage.core.parameters import max_tokens_of, sampling_of, stop_of
 from hoshikage.plugins.routes_ollama.context import read_context
 from hoshikage.plugins.routes_ollama.conversation import conversation, refuse_images
-from hoshikage.plugins.routes_ollama.options import max_tokens_of, read_options, sampling_of, stop_of
+from hoshikage.plugins.routes_ollama.options import read_options
 from hoshikage.plugins.routes_ollama.schemas import closed
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from hoshikage.core.http.durations import keep_alive_s
 from hoshikage.core.http.stream import streams
 from hoshikage.plugins.routes_ollama.answers import NdjsonEncoder, loading_row, whole_body
 from hoshikage.plugins.routes_ollama.bodies import ChatBody, GenerateBody, ShowBody
+from hoshikage.plugins.routes_ollama.changing import add_blob_routes, add_change_routes
 from hoshikage.plugins.routes_ollama.format import error_body, json_response
 from hoshikage.plugins.routes_ollama.listing import ps_row, show_body, tag_row
 from hoshikage.plugins.routes_ollama.loading import load_or_unload
@@ -24,7 +25,7 @@ from hoshikage.plugins.routes_ollama.vector_routes import add_vector_routes
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from hoshikage import ChatRequest, ServerApi, StreamEvent
+    from hoshikage import ChatRequest, ModelRecord, ServerApi, StreamEvent
     from hoshikage.plugins.routes_ollama.answers import Kind
     from hoshikage.plugins.routes_ollama.bodies import AnswerBody
 
@@ -38,6 +39,8 @@ def ollama_routes(server: ServerApi) -> RouteGroup:
     add_model_routes(blueprint, server)
     add_answer_routes(blueprint, server)
     add_vector_routes(blueprint, server)
+    add_change_routes(blueprint, server)
+    add_blob_routes(blueprint, server)
     return RouteGroup("ollama", blueprint, prefixes=("/api",), error_body=error_body)
 
 
@@ -54,14 +57,17 @@ def add_model_routes(blueprint: Blueprint, server: ServerApi) -> None:
 
     @blueprint.get("/api/tags")
     async def tags() -> dict[str, Any]:
-        rows = [tag_row(r, await server.facts(r), await server.capabilities(r)) for r in server.models()]
-        return {"models": rows}
+        return {"models": [await row_of(server, record) for record in server.models()]}
 
     @blueprint.get("/api/ps")
     async def loaded() -> dict[str, Any]:
         views = [v for v in server.status().loaded if v.state == "ready"]
         views.sort(key=lambda v: v.expires_at or float("inf"), reverse=True)
-        return {"models": [ps_row(view, await server.facts(view.record)) for view in views]}
+        return {
+            "models": [
+                ps_row(view, await server.facts(view.record), parent=parent_of(server, view.record)) for view in views
+            ]
+        }
 
     @blueprint.post("/api/show")
     async def show() -> dict[str, Any]:
@@ -70,7 +76,20 @@ def add_model_routes(blueprint: Blueprint, server: ServerApi) -> None:
         # Copilot Chat shows a model under its base name, so it gets the name that it asked for.
         copilot = request.headers.get("User-Agent", "").startswith("GitHubCopilotChat/")
         facts, capabilities = await server.facts(record), await server.capabilities(record)
-        return show_body(record, facts, capabilities, basename=name if copilot else None)
+        entry = server.store.entry(record.name)
+        return show_body(record, facts, capabilities, basename=name if copilot else None, entry=entry)
+
+
+async def row_of(server: ServerApi, record: ModelRecord) -> dict[str, Any]:
+    """One model of the list."""
+    facts, capabilities = await server.facts(record), await server.capabilities(record)
+    return tag_row(record, facts, capabilities, parent=parent_of(server, record))
+
+
+def parent_of(server: ServerApi, record: ModelRecord) -> str:
+    """The model that a model was created from."""
+    entry = server.store.entry(record.name)
+    return entry.parent if entry else ""
 
 
 def add_answer_routes(blueprint: Blueprint, server: ServerApi) -> None:

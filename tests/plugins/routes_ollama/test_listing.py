@@ -8,7 +8,8 @@ import pytest
 
 from hoshikage import ModelFacts, ModelRecord
 from hoshikage.core.contracts import LoadedView
-from hoshikage.plugins.routes_ollama.listing import in_order, parameter_lines, ps_row, show_body, tag_row, tagged
+from hoshikage.plugins.routes_ollama.listing import in_order, ps_row, show_body, tag_row, tagged
+from hoshikage.plugins.routes_ollama.modelfile import parameter_lines
 
 RECORD = ModelRecord(
     "Star",

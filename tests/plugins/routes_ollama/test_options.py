@@ -7,13 +7,8 @@ import pytest
 import structlog
 
 from hoshikage import Sampling
-from hoshikage.plugins.routes_ollama.options import (
-    SAMPLING_FIELDS,
-    max_tokens_of,
-    read_options,
-    sampling_of,
-    stop_of,
-)
+from hoshikage.core.parameters import SAMPLING_FIELDS, max_tokens_of, sampling_of, stop_of
+from hoshikage.plugins.routes_ollama.options import read_options
 from tests.plugins.routes_ollama.made import refusal
 
 SAMPLING: dict[str, Any] = {

@@ -1,0 +1,61 @@
+"""Split models of blobs: links under the names by which llama.cpp finds the parts of one model."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hoshikage.core.creation import Blob
+
+STEM: Final = "model"
+
+
+class SplitLinks:
+    """A folder for each split model, named after its parts; in it, a link to each blob."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def first(self, parts: Sequence[Blob]) -> Path:
+        """Where the link to the first part is, or would be."""
+        return self._folder(parts) / _name(0, len(parts))
+
+    def make(self, parts: Sequence[Blob]) -> None:
+        """Make the links that are not there yet.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        folder = self._folder(parts)
+        folder.mkdir(parents=True, exist_ok=True)
+        for number, part in enumerate(parts):
+            link = folder / _name(number, len(parts))
+            if not link.is_symlink():
+                link.symlink_to(os.path.relpath(part.file, folder))
+
+    def remove(self, path: str) -> None:
+        """Delete a model's links, if the path is that of such a folder.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        folder = Path(path)
+        if folder.parent != self._root or not folder.is_dir():
+            return
+        for link in folder.iterdir():
+            if link.is_symlink():
+                link.unlink()
+        folder.rmdir()
+
+    def _folder(self, parts: Sequence[Blob]) -> Path:
+        return self._root / hashlib.sha256(",".join(p.digest for p in parts).encode()).hexdigest()[:32]
+
+
+def _name(number: int, count: int) -> str:
+    """The name of a part as llama.cpp's splitter gives it."""
+    return f"{STEM}-{number + 1:05}-of-{count:05}.gguf"
