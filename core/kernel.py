@@ -117,6 +117,18 @@ def assemble(environ: Mapping[str, str] | None = None, *, safe_mode: bool = Fals
     return Assembly(manager, settings, registry, digests, engines, catalog)
 
 
+def model_store(assembly: Assembly) -> ModelStore:
+    """What creates, copies and deletes models over an assembly."""
+    return ModelStore(
+        registry=assembly.registry,
+        catalog=assembly.catalog,
+        blobs=BlobStore(assembly.settings.data_dir / "blobs"),
+        digests=assembly.digests,
+        links=assembly.settings.data_dir / "split",
+        changed=lambda: sync_tags(assembly),
+    )
+
+
 class Kernel:
     """The running whole; implements `ServerApi`. Build it inside the event loop that it will live in."""
 
@@ -152,14 +164,7 @@ class Kernel:
             admission=self._admission,
             receipts=self._receipts,
         )
-        self.store = ModelStore(
-            registry=assembly.registry,
-            catalog=self._catalog,
-            blobs=BlobStore(self.settings.data_dir / "blobs"),
-            digests=assembly.digests,
-            links=self.settings.data_dir / "split",
-            changed=lambda: sync_tags(assembly),
-        )
+        self.store = model_store(assembly)
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
         self._preloading = bool(residency.preload)

@@ -60,13 +60,17 @@ def add(
 
 
 def remove(name: Name) -> None:
-    """Forget a name. The file stays; a running server unloads the model."""
-    from hoshikage.core.kernel import sync_tags
+    """Forget a name; a running server unloads the model.
+
+    Its file stays where it is, unless it was pulled or sent by a client and no other model needs it.
+    """
+    from hoshikage.core.kernel import model_store
 
     here = assembly()
-    removed = here.registry.remove(name)
-    asyncio.run(sync_tags(here))
-    print(f"removed {removed}; its file stays where it is")
+    record = here.catalog.model(name)
+    asyncio.run(model_store(here).delete(name))
+    stays = record.file is not None and record.file.exists()
+    print(f"removed {record.name}; {'its file stays where it is' if stays else 'its file is gone too'}")
 
 
 def list_models(json: Json = False) -> None:
