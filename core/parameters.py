@@ -51,6 +51,7 @@ class Options(msgspec.Struct, frozen=True):
     seed: Seed | None = None
     num_predict: Annotated[int, Meta(ge=-2, le=INT32_MAX)] | None = None
     stop: StopString | Annotated[list[StopString], Meta(max_length=64)] | None = None
+    num_ctx: Annotated[int, Meta(ge=0, le=INT32_MAX)] | None = None
 
     dry_multiplier: Strength | None = None
     dry_base: Strength | None = None
@@ -63,9 +64,9 @@ class Options(msgspec.Struct, frozen=True):
 
 
 class ModelParameters(Options, frozen=True):
-    """What a model may bring as its defaults."""
+    """What a model may bring as its defaults; `keep_alive` is a number of seconds or a duration, as in a request."""
 
-    num_ctx: Annotated[int, Meta(ge=1, le=INT32_MAX)] | None = None
+    keep_alive: float | str | None = None
 
 
 SAMPLING_FIELDS = tuple(f.name for f in dataclasses.fields(Sampling) if f.name in Options.__struct_fields__)

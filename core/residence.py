@@ -76,9 +76,10 @@ class Residence:
 
         Args:
             record: the model.
-            context_length: tokens that the request wants room for; 0 is no wish. It is rounded up to a step, and
-                bounded by what the model was trained for.
+            context_length: tokens that the request wants room for; 0 leaves it to the model's own `num_ctx`. It is
+                rounded up to a step, and bounded by what the model was trained for.
         """
+        context_length = context_length or _own_context(record)
         engine = self._catalog.engine(record)
         trained = 0
         if context_length:
@@ -335,6 +336,11 @@ class Residence:
 
     def _all(self) -> list[ModelSlot]:
         return [*self._slots.values(), *self._retired]
+
+
+def _own_context(record: ModelRecord) -> int:
+    own = record.parameters.get("num_ctx")
+    return own if isinstance(own, int) and own > 0 else 0
 
 
 def _nothing() -> None:

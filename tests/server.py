@@ -30,6 +30,9 @@ def environment(data_dir: Path, **variables: str) -> dict[str, str]:
         "HOSHIKAGE_PROJECT_DIR": str(data_dir),
         "HOSHIKAGE_DATA_DIR": str(data_dir),
         "HOSHIKAGE_LOG__FORMAT": "json",
+        # Both are for the whole machine, and tests run side by side; those that are about them switch them on.
+        "HOSHIKAGE_RAMDISK__ENABLED": "false",
+        "HOSHIKAGE_LLAMACPP__SPARE_WORKERS": "0",
         **variables,
     }
 

@@ -119,6 +119,7 @@ def _request(body: AnswerBody, request_id: str, **asked: Any) -> ChatRequest:
         logprobs=(body.top_logprobs or 0) if body.logprobs else None,
         constraint=constraint_of(body.format),
         thinking=thinking_of(body.think),
+        context_length=options.num_ctx,
         **asked,
     )
 

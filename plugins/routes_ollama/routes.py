@@ -19,6 +19,7 @@ from hoshikage.plugins.routes_ollama.changing import add_blob_routes, add_change
 from hoshikage.plugins.routes_ollama.format import error_body, json_response
 from hoshikage.plugins.routes_ollama.listing import ps_row, show_body, tag_row
 from hoshikage.plugins.routes_ollama.loading import load_or_unload
+from hoshikage.plugins.routes_ollama.options import read_options
 from hoshikage.plugins.routes_ollama.parse import chat_request, generate_request, model_of
 from hoshikage.plugins.routes_ollama.vector_routes import add_vector_routes
 
@@ -148,5 +149,6 @@ async def check_able(server: ServerApi, wanted: ChatRequest) -> None:
 async def load_only(server: ServerApi, kind: Kind, body: AnswerBody) -> Response:
     """Answer an empty prompt."""
     name = model_of(body)
-    reason = await load_or_unload(server, name, keep_alive_s(body.keep_alive))
+    num_ctx = read_options(body.options).num_ctx
+    reason = await load_or_unload(server, name, keep_alive_s(body.keep_alive), num_ctx)
     return json_response(loading_row(kind, name, reason))

@@ -136,6 +136,12 @@ class StreamOptions(msgspec.Struct, frozen=True):
     include_usage: bool | None = None
 
 
+class OptionsBody(msgspec.Struct, frozen=True):
+    """Of Ollama's options, the one that has no other name here."""
+
+    num_ctx: Annotated[int, Meta(ge=0, le=INT32_MAX)] | None = None
+
+
 class GenerationBody(msgspec.Struct, frozen=True, kw_only=True):
     """What chats and completions have in common; the second group is not OpenAI's."""
 
@@ -178,6 +184,7 @@ class GenerationBody(msgspec.Struct, frozen=True, kw_only=True):
     structured_outputs: StructuredOutputs | None = None
     lora: list[LoraBody] | None = None
     keep_alive: float | str | None = None
+    options: OptionsBody | None = None
     timeout: Annotated[float, Meta(gt=0, le=INT32_MAX)] | None = None
 
 

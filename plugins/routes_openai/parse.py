@@ -58,6 +58,7 @@ def common_request(body: GenerationBody, request_id: str) -> ChatRequest:
         constraint=constraint(body),
         adapters=tuple(_adapter(lora, f"lora[{i}]") for i, lora in enumerate(body.lora or ())),
         deadline_s=body.timeout,
+        context_length=body.options.num_ctx if body.options else None,
     )
 
 

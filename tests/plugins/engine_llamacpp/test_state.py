@@ -47,15 +47,16 @@ def files(folder: Path) -> list[Path]:
 async def test_a_conversation_goes_on_after_an_unload(engine_on, smollm2_f16: Path, tmp_path: Path):
     """What was computed before the unload is not computed again, and the answer is that of an undisturbed run."""
     record = ModelRecord("m", smollm2_f16, digest="d" * 64)
-    undisturbed = await engine_on().load(record)
-    first = await ask(undisturbed, raw(STORY))
+    forgetful = await engine_on(min_tokens=1000).load(record)
+    first = await ask(forgetful, raw(STORY))
     second = raw(STORY + first.text + " And then")
-    expected = await ask(undisturbed, second)
-    await undisturbed.close()
-    again = await engine_on().load(record)
-    answer = await ask(again, second)
-    counters = again.counters
-    await again.close()
+    expected = await ask(forgetful, second)
+    await forgetful.close()
+    for request in (raw(STORY), second):
+        model = await engine_on().load(record)
+        answer = await ask(model, request)
+        counters = model.counters
+        await model.close()
 
     assert expected.text == answer.text
     assert N_STORY < answer.done.usage.cached_tokens == expected.done.usage.cached_tokens
@@ -80,12 +81,14 @@ async def test_a_sliding_window_survives_as_a_whole(engine_on, gemma_path: Path)
     record = ModelRecord("gemma", gemma_path)
     model = await engine_on().load(record)
     first = await ask(model, raw(STORY))
-    second = raw(STORY + first.text + " And then")
-    expected = await ask(model, second)
     await model.close()
+    second = raw(STORY + first.text + " And then")
     again = await engine_on().load(record)
     answer = await ask(again, second)
     await again.close()
+    forgetful = await engine_on(min_tokens=1000).load(record)
+    expected = await ask(forgetful, second)
+    await forgetful.close()
 
     assert N_STORY < answer.done.usage.cached_tokens
     assert expected.text == answer.text
