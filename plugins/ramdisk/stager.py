@@ -223,7 +223,10 @@ class RamDisk:
 
     def hold(self, record: ModelRecord) -> None:
         """See `Stager.hold`."""
-        self._uses.hold(record, self._copy_of(record))
+        copy = self._copy_of(record)
+        self._uses.hold(record, copy)
+        if copy is not None:
+            self._leases.end(copy.key)  # what it was for has come
 
     def release(self, record: ModelRecord) -> None:
         """See `Stager.release`."""
