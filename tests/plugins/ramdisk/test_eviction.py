@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hoshikage.plugins.ramdisk.eviction import Candidate, Decision, Room, make_room
@@ -97,6 +97,7 @@ candidates = st.lists(
 rooms = st.builds(Room, st.integers(0, 500), st.integers(0, 500), st.integers(0, 500), st.integers(-100, 500))
 
 
+@settings(deadline=None)
 @given(candidates, st.integers(0, 400), rooms)
 def test_every_decision_holds(found: list[Candidate], wanted: int, bounds: Room):
     """It fits afterwards, with nobody gone who must stay or need not go; or it could not be done at all."""
@@ -117,6 +118,7 @@ def test_every_decision_holds(found: list[Candidate], wanted: int, bounds: Room)
     assert [c.last_used for c in gone] == sorted(c.last_used for c in gone)
 
 
+@settings(deadline=None)
 @given(candidates, st.integers(0, 400), rooms)
 def test_the_more_recent_goes_only_for_its_size(found: list[Candidate], wanted: int, bounds: Room):
     """An older copy stays only where those that went would have been needed beside it."""

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from hoshikage import StagedCopy
     from hoshikage.plugins.ramdisk.stager import RamDisk
 
-LARGE_BYTES = 256 * MIB
+LARGE_BYTES = 96 * MIB
 NOBODY = 65534
 
 

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hoshikage.plugins.ramdisk.marker import (
@@ -80,6 +80,7 @@ def test_what_is_no_marker_of_ours(tmp_path, content):
     assert read_marker(tmp_path) is None
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_no_fault(tmp_path_factory, content):
     """No content of a marker makes the reading fail."""
@@ -118,6 +119,7 @@ def test_the_key_is_readable_and_of_one_version():
     assert 6 == len({key_of(SOURCE, [PART]), *others})
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1))
 def test_every_key_is_a_plain_name(name):
     """Whatever the file is called, its folder's name is short and plain, and no hidden one."""

@@ -82,7 +82,7 @@ def server(tmp_path: Path) -> Iterator[Callable[[Path], Server]]:
 
 def test_two_servers_stage_one_model_at_once(server, large_disk, models):
     """Both get the same file, which was copied once."""
-    record = model(models / "a.gguf", size_bytes=128 * MIB)
+    record = model(models / "a.gguf", size_bytes=64 * MIB)
     servers = [server(large_disk), server(large_disk)]
     started = [s.answer() for s in servers]
     for s in servers:
@@ -205,7 +205,7 @@ async def test_killed_at_random_moments(server, large_disk, models, stager_on):
 
 async def test_a_start_while_another_copies_leaves_its_half(server, large_disk, models, stager_on):
     """The half copy of a living server is no leftover."""
-    record = model(models / "a.gguf", size_bytes=256 * MIB)
+    record = model(models / "a.gguf", size_bytes=128 * MIB)
     other = server(large_disk)
     other.answer()
     other.send(f"stage {record.file}")
