@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from hoshikage import SettingsSection, hookimpl
@@ -22,6 +23,8 @@ def hoshikage_declare_settings() -> Sequence[SettingsSection]:
 @hookimpl
 def hoshikage_provide_stagers(settings: Settings) -> Sequence[Stager]:
     """Offer the RAM disk; one that is switched off says so as its reason."""
+    if sys.platform == "win32":  # no tmpfs, and no locks as we need them
+        return []
     from hoshikage.plugins.ramdisk.stager import RamDisk
 
     section = settings.section(RamDiskSettings)

@@ -104,7 +104,7 @@ class Attendance:
         Raises:
             OSError: the file cannot be made.
         """
-        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        descriptor = os.open(file, os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         if _try_lock(descriptor, fcntl.LOCK_SH) and _is_still(descriptor, file):
             return cls(descriptor)
         os.close(descriptor)

@@ -131,10 +131,14 @@ def read_marker(folder: Path) -> Marker | None:
         descriptor = os.open(folder / MARKER, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return None
-    with os.fdopen(descriptor, "rb") as stream:
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return None
-        content = stream.read(MAX_MARKER_BYTES)
+        content = os.read(descriptor, MAX_MARKER_BYTES)
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
     try:
         # The standard library's JSON, because paths may hold bytes that are no UTF-8.
         marker = msgspec.convert(json.loads(content), Marker)

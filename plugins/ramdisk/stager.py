@@ -192,6 +192,9 @@ class RamDisk:
         staging = Staging(self._settings, opened.shelf, self._guards, self._uses.usage)
         try:
             copy = await self._in_thread(functools.partial(staging.stage, job.file, job.progress))
+        except asyncio.CancelledError:  # the loop ends without a stop: its thread must not go on for seconds
+            job.progress.cancelled.set()
+            raise
         except CopyingCancelled as error:
             raise StagingRefused(f"the copying of {job.file} was cancelled") from error
         self._leases.lease(copy.key)
@@ -223,7 +226,10 @@ class RamDisk:
 
     def hold(self, record: ModelRecord) -> None:
         """See `Stager.hold`."""
-        self._uses.hold(record, self._copy_of(record))
+        copy = self._copy_of(record)
+        self._uses.hold(record, copy)
+        if copy is not None:
+            self._leases.end(copy.key)  # what it was for has come
 
     def release(self, record: ModelRecord) -> None:
         """See `Stager.release`."""
