@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-SEEN_S = 3.0
+SEEN_S = 10.0
 
 
 @contextlib.asynccontextmanager

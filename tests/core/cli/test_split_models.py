@@ -1,0 +1,53 @@
+"""Split models on the command line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.core.gguf import raw_gguf as raw
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.core.cli.conftest import CommandLine
+
+
+def parts_in(folder: Path) -> tuple[Path, Path]:
+    """A model in two files."""
+    first, second = folder / "big-00001-of-00002.gguf", folder / "big-00002-of-00002.gguf"
+    first.write_bytes(raw.PART_1)
+    second.write_bytes(raw.PART_2)
+    return first, second
+
+
+def test_first_part_stands_for_the_model(hoshikage: CommandLine, tmp_path: Path):
+    """A split model is added by its first part, and has the size of all of them."""
+    first, _ = parts_in(tmp_path)
+
+    done = hoshikage("add", str(first), "big")
+
+    assert 0 == done.returncode, done.stderr
+    sizes = {row["name"]: row["size_bytes"] for row in hoshikage.json("list")}
+    assert len(raw.PART_1) + len(raw.PART_2) == sizes["big"]
+
+
+def test_further_part_is_refused_with_the_first(hoshikage: CommandLine, tmp_path: Path):
+    """Whoever adds a further part is told to name the first one, in one line."""
+    first, second = parts_in(tmp_path)
+
+    done = hoshikage("add", str(second), "big")
+
+    assert (1, f"error: {second} is part 2 of 2 of a model; name its first part, {first}\n") == (
+        done.returncode,
+        done.stderr,
+    )
+
+
+def test_model_without_a_part_is_refused(hoshikage: CommandLine, tmp_path: Path):
+    """A split model that is not whole cannot be added; the part that is missing is named."""
+    first, second = parts_in(tmp_path)
+    second.unlink()
+
+    done = hoshikage("add", str(first), "big")
+
+    assert (1, True) == (done.returncode, done.stderr.startswith(f"error: {second} does not exist"))
