@@ -6,11 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hoshikage.core.contracts import LoadForecast
+from hoshikage.core.residency import SMALLEST_STEP, context_floor
 
 if TYPE_CHECKING:
-    from hoshikage.core.contracts import ModelRecord
+    from hoshikage.core.contracts import MemoryNeed, ModelRecord
     from hoshikage.core.contracts.plans import Tier
-    from hoshikage.core.residence import Demand, Residence
+    from hoshikage.core.residence import Residence
     from hoshikage.core.storage import Storage
 
 MIB = 1 << 20
@@ -47,11 +48,17 @@ class Forecaster:
             missing_ram_bytes=room.missing_ram_bytes,
             missing_vram_bytes=room.missing_vram_bytes,
             evicts=tuple(self._residence.name_of(key) for key in room.evict),
-            waits_for=() if room.ready or not fits else self._residence.busy_names(record),
+            waits_for=self._residence.blockers(demand, room) if fits else (),
             expected_s=self._expected_s(record),
             advice=(),
         )
-        return _advised(found, demand, pinned=self._residence.pinned_names(), space=self._storage.space() is not None)
+        given = advice(
+            found,
+            context_length=demand.context_length,
+            pinned=self._residence.pinned_names(),
+            can_stage=self._storage.stager is not None and record.file is not None,
+        )
+        return replace(found, advice=given)
 
     def _tier(self, record: ModelRecord) -> Tier:
         if self._residence.is_loaded(record):
@@ -69,18 +76,15 @@ def advice(found: LoadForecast, *, context_length: int, pinned: tuple[str, ...],
         found: the forecast without advice.
         context_length: tokens of the whole context that it was made for; 0 is not known.
         pinned: models that do not leave.
-        can_stage: whether there is a stager.
+        can_stage: whether there is a stager for it.
     """
     said: list[str] = []
     need, missing = found.need, found.missing_ram_bytes + found.missing_vram_bytes
     if missing:
         said.append(f"{missing} bytes ({missing / MIB:.0f} MiB) are missing")
-        if context_length and need.context_bytes > missing:
-            fitting = int(context_length * (1 - missing / need.context_bytes)) // 256 * 256
-            said.append(f"a context of {fitting} tokens would fit")
-        elif need.context_bytes:
-            said.append("no context is small enough; choose a smaller quantisation")
-        said.append('cache_type_k and cache_type_v "q8_0" halve the context\'s memory')
+        said.append(_smaller(need, missing, context_length))
+        if need.context_bytes:
+            said.append('cache_type_k and cache_type_v "q8_0" halve the context\'s memory')
         if pinned:
             said.append(f"pinned models do not leave: {', '.join(pinned)}; `hoshikage unpin` lets them")
     if found.waits_for:
@@ -94,6 +98,13 @@ def advice(found: LoadForecast, *, context_length: int, pinned: tuple[str, ...],
     return tuple(said)
 
 
-def _advised(found: LoadForecast, demand: Demand, *, pinned: tuple[str, ...], space: bool) -> LoadForecast:
-    given = advice(found, context_length=demand.context_length, pinned=pinned, can_stage=space)
-    return replace(found, advice=given)
+def _smaller(need: MemoryNeed, missing: int, context_length: int) -> str:
+    """What of a model that does not fit could be smaller."""
+    if need.context_bytes <= missing:
+        return "no context is small enough; choose a smaller quantisation"
+    if not context_length:
+        return "ask for a smaller num_ctx"
+    fitting = context_floor(int(context_length * (1 - missing / need.context_bytes)))
+    if not fitting:
+        return f"not even a context of {SMALLEST_STEP} tokens would fit; choose a smaller quantisation"
+    return f"a context of {fitting} tokens would fit"

@@ -177,6 +177,7 @@ class Kernel:
         """
         self._assembly.registry.entries()
         await self._storage.start()
+        self._residence.recall_pins()
         self._tasks = [
             asyncio.create_task(self._preload_models(), name="preload"),
             asyncio.create_task(self._reconcile(), name="reconcile"),
@@ -259,7 +260,7 @@ class Kernel:
 
     async def pin(self, name: str, *, pinned: bool) -> None:
         """See `ServerApi.pin`."""
-        self._residence.pin(self._catalog.model(name), pinned=pinned)
+        await self._residence.pin(self._catalog.model(name), pinned=pinned)
 
     async def forecast(self, name: str, *, context_length: int, parallel: int) -> LoadForecast:
         """See `ServerApi.forecast`."""
@@ -293,6 +294,8 @@ class Kernel:
                 await self._pipeline.load(self._catalog.model(name), keep_alive_s=None)
             except HoshikageError as error:
                 log.error("preload_failed", model=name, reason=error.message)
+            except Exception:  # of an engine that breaks its contract; the server must become ready all the same
+                log.exception("preload_failed", model=name)
         self._preloading = False
 
     def _go_on(self, _bytes_read: int) -> None:

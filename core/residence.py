@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
 
-from hoshikage.core.contracts import MemoryNeed, MemoryStatus
-from hoshikage.core.errors import InsufficientMemory, ModelFileError, StagingRefused
+from hoshikage.core.contracts import MemoryNeed, MemoryStatus, ModelRecord
+from hoshikage.core.errors import InsufficientMemory, ModelFileError, ServerStopping, StagingRefused
 from hoshikage.core.http.durations import FOREVER_S, keep_alive_s
 from hoshikage.core.names import name_key
-from hoshikage.core.residency import Limits, Occupant, Wanted, context_step, make_room
-from hoshikage.core.slots import ModelSlot, SlotState
+from hoshikage.core.residency import Limits, Occupant, Wanted, context_step, make_room, suffices
+from hoshikage.core.slots import STOPPING, ModelSlot, SlotState
 from hoshikage.core.swap_log import SwapLog
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from hoshikage.core.budget import Budget
     from hoshikage.core.catalog import Catalog
-    from hoshikage.core.contracts import LoadedView, ModelRecord, StagedView
+    from hoshikage.core.contracts import LoadedView, StagedView
     from hoshikage.core.pins import Pins
     from hoshikage.core.residency import Room
     from hoshikage.core.settings import ResidencySettings
@@ -65,7 +66,9 @@ class Residence:
         self._retired: list[ModelSlot] = []
         self._load_s: dict[str, float] = {}
         self._swaps = SwapLog()
+        self._loading: set[str] = set()
         self._unstaging: dict[str, asyncio.Task[None]] = {}
+        self._stopping = False
 
     def call_on_change(self, callback: Callable[[], None]) -> None:
         """Call this after every change of a slot's state: it may let another request start."""
@@ -97,7 +100,10 @@ class Residence:
         Raises:
             ModelLoadFailed: no engine can load it.
             InsufficientMemory: it does not fit, whoever leaves.
+            ServerStopping: nothing is loaded any more.
         """
+        if self._stopping:
+            raise ServerStopping(STOPPING)
         slot = self._slot(demand.record)
         room = self.room(demand)
         if room.missing_ram_bytes or room.missing_vram_bytes:
@@ -105,14 +111,15 @@ class Residence:
         self._let_go(room.evict)
         if not room.ready:
             return None
-        if slot.state is SlotState.EMPTY:
+        unused = slot.state is SlotState.EMPTY and slot.leases == 0
+        if unused or _total(demand.need) > _total(slot.need):
             slot.need = demand.need
         return slot.lease(demand.context_length)
 
     def room(self, demand: Demand) -> Room:
         """Whether a model may be loaded now, and who would leave for it."""
         slot = self._slot(demand.record)
-        return make_room(self._wanted(slot, demand), self._occupants(), self._limits())
+        return make_room(self._wanted(slot, demand), self._occupants(demand.record), self._limits())
 
     def limits(self) -> Limits:
         """What there is to be had now."""
@@ -133,9 +140,12 @@ class Residence:
         slot = self._slots.get(name_key(record.name))
         return slot is not None and slot.state is SlotState.READY and not slot.leaving
 
-    def busy_names(self, record: ModelRecord) -> tuple[str, ...]:
-        """Other models with running requests."""
-        key = name_key(record.name)
+    def blockers(self, demand: Demand, room: Room) -> tuple[str, ...]:
+        """Other models whose running requests must end first, because those that leave are not enough."""
+        wanted = self._wanted(self._slot(demand.record), demand)
+        if room.ready or suffices(wanted, self._occupants(demand.record), self._limits(), leaving=room.evict):
+            return ()
+        key = name_key(demand.record.name)
         return tuple(s.record.name for s in self._all() if s.leases and name_key(s.record.name) != key)
 
     def pinned_names(self) -> tuple[str, ...]:
@@ -164,13 +174,21 @@ class Residence:
         if slot is not None and slot.state is not SlotState.EMPTY:
             slot.ask_to_unload()
 
-    def pin(self, record: ModelRecord, *, pinned: bool) -> None:
+    async def pin(self, record: ModelRecord, *, pinned: bool) -> None:
         """Keep a model where it is when others want its place and when it is idle, or no longer."""
-        self._pins.set(record.name, pinned=pinned)
-        self._storage.pin(record, pinned=pinned)
+        await asyncio.to_thread(self._pins.set, record.name, pinned=pinned)
+        self.recall_pins()
         slot = self._slots.get(name_key(record.name))
         if slot is not None:
             slot.set_pinned(pinned=pinned)
+
+    def recall_pins(self) -> None:
+        """Bring the stager in step with the remembered pins; a file stays while any of its names is pinned."""
+        pins = set(self._pins.names())
+        records = [r for r in self._catalog.models() if r.file is not None]
+        kept = {r.file for r in records if name_key(r.name) in pins}
+        for record in records:
+            self._storage.pin(record, pinned=record.file in kept)
 
     def expected_load_s(self, record: ModelRecord) -> float:
         """How long a load takes: as long as the last one, or what its size lets expect."""
@@ -187,7 +205,8 @@ class Residence:
             slot.abandon()
 
     async def stop(self) -> None:
-        """Unload everything."""
+        """Unload everything; from now on nothing is loaded."""
+        self._stopping = True
         for task in self._unstaging.values():
             task.cancel()
         await asyncio.gather(*self._unstaging.values(), return_exceptions=True)
@@ -203,34 +222,41 @@ class Residence:
             ram = max(need.context_bytes + need.other_bytes - now.context_bytes - now.other_bytes, 0) if more else 0
             vram = max(need.vram_bytes - now.vram_bytes, 0) if more else 0
             return Wanted(_slot_id(slot), ram, vram)
-        if slot.state is SlotState.LOADING:
-            return Wanted(_slot_id(slot))
+        if _coming(slot):
+            ram, vram = need.ram_bytes - slot.need.ram_bytes, need.vram_bytes - slot.need.vram_bytes
+            return Wanted(_slot_id(slot), max(ram, 0), max(vram, 0))
         # A staged copy is in memory already, and is mapped as it lies there.
         weights = 0 if self._storage.find(demand.record) is not None else need.weights_bytes
         return Wanted(_slot_id(slot), weights + need.context_bytes + need.other_bytes, need.vram_bytes)
 
     def _limits(self) -> Limits:
-        slots = [s for s in self._all() if s.state is not SlotState.EMPTY]
+        slots = [s for s in self._all() if s.leases > 0 or s.state is not SlotState.EMPTY]
         free = self._budget.free(
             # Pages of a mapped file count as available, but they are what makes the model fast.
-            mapped_bytes=sum(s.memory.weights_bytes for s in slots if s.state is SlotState.READY and not s.staged),
-            expected=[s.need for s in slots if s.state is SlotState.LOADING],
-            loaded=[s.memory for s in slots],
+            mapped_bytes=sum(self._own_memory(s).weights_bytes for s in slots if s.state is SlotState.READY),
+            expected=[self._own_memory(s) for s in slots if _coming(s)],
+            loaded=[self._own_memory(s) for s in slots],
         )
         return Limits(self._settings.max_loaded, free.ram_bytes, free.vram_bytes, time.monotonic())
 
-    def _occupants(self) -> list[Occupant]:
+    def _own_memory(self, slot: ModelSlot) -> MemoryNeed:
+        """What it takes or will take besides a copy, which is in memory already and counts as an occupant itself."""
+        in_copy = slot.staged or (_coming(slot) and self._storage.find(slot.record) is not None)
+        return replace(slot.memory, weights_bytes=0) if in_copy else slot.memory
+
+    def _occupants(self, wanted: ModelRecord) -> list[Occupant]:
         slots = [s for s in self._all() if s.leases > 0 or s.state is not SlotState.EMPTY]
-        return [self._occupant(s) for s in slots] + [self._copy(view) for view in self._storage.views()]
+        # Its own copy is what it is going to read: to let that go would only make it need more.
+        copies = [view for view in self._storage.views() if view.file != wanted.file]
+        return [self._occupant(s) for s in slots] + [self._copy(view) for view in copies]
 
     def _occupant(self, slot: ModelSlot) -> Occupant:
-        memory = slot.memory
-        weights = 0 if slot.staged else memory.weights_bytes
+        memory = self._own_memory(slot)
         return Occupant(
             _slot_id(slot),
             busy=slot.leases > 0 or slot.state is SlotState.LOADING,
             last_used=slot.last_used,
-            ram_bytes=weights + memory.context_bytes + memory.other_bytes,
+            ram_bytes=memory.ram_bytes,
             vram_bytes=memory.vram_bytes,
             reload_s=self.expected_load_s(slot.record),
             leaving=slot.leaving,
@@ -260,16 +286,17 @@ class Residence:
                 self._unstaging[key] = asyncio.create_task(self._unstage(key), name=f"unstage {key}")
 
     async def _unstage(self, key: str) -> None:
-        path = key.removeprefix(COPY)
+        file, gone = Path(key.removeprefix(COPY)), False
         try:
-            for record in self._catalog.models():
-                if str(record.file) == path:
-                    await self._storage.unstage(record)
-                    break
+            # The name may be gone from the catalogue; what counts for a copy is its source.
+            gone = await self._storage.unstage(ModelRecord(file.name, file))
         except StagingRefused as error:
-            log.warning("copy_not_given_back", file=path, reason=error.message)
+            log.warning("copy_not_given_back", file=str(file), reason=error.message)
+        except Exception:
+            log.exception("stager_broke_its_contract", file=str(file))
         finally:
             self._unstaging.pop(key, None)
+        if gone:  # otherwise nothing has changed, and to ask again at once would ask for ever
             self._on_change()
 
     def _refusal(self, demand: Demand, room: Room) -> InsufficientMemory:
@@ -286,12 +313,20 @@ class Residence:
         )
 
     def _changed(self, slot: ModelSlot) -> None:
-        if slot.state is SlotState.READY and slot.load_s:
-            key = name_key(slot.record.name)
-            self._load_s[key] = slot.load_s
-            self._swaps.note(key)
-            self._prefetch_after(key)
+        key = _slot_id(slot)
+        if slot.state is SlotState.LOADING:
+            self._loading.add(key)
+        elif key in self._loading:
+            self._loading.remove(key)
+            if slot.state is SlotState.READY:
+                self._loaded(slot)
         self._on_change()
+
+    def _loaded(self, slot: ModelSlot) -> None:
+        key = name_key(slot.record.name)
+        self._load_s[key] = slot.load_s
+        self._swaps.note(key)
+        self._prefetch_after(key)
 
     def _prefetch_after(self, key: str) -> None:
         following = self._swaps.likely_next(key)
@@ -313,13 +348,16 @@ class Residence:
         def changed() -> None:
             self._changed(slot)
 
+        pinned = record.name in self._pins
+        if pinned:
+            self._storage.pin(record, pinned=True)
         slot = ModelSlot(
             record,
             self._catalog.engine(record),
             storage=self._storage,
             keep_alive_s=self._keep_alive_s(record),
             on_change=changed,
-            pinned=record.name in self._pins,
+            pinned=pinned,
         )
         return slot
 
@@ -345,6 +383,15 @@ def _own_context(record: ModelRecord) -> int:
 
 def _nothing() -> None:
     """Nobody is listening yet."""
+
+
+def _total(need: MemoryNeed) -> int:
+    return need.ram_bytes + need.vram_bytes
+
+
+def _coming(slot: ModelSlot) -> bool:
+    """Whether its model is not there yet, but its place and memory have been given away."""
+    return slot.state is SlotState.LOADING or (slot.state is SlotState.EMPTY and slot.leases > 0)
 
 
 def _slot_id(slot: ModelSlot) -> str:

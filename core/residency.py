@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
 SMALLEST_STEP = 2048
 LEAST_COST_S = 0.01
@@ -93,13 +93,21 @@ def make_room(wanted: Wanted, occupants: Sequence[Occupant], limits: Limits) -> 
     missing_vram = _never(wanted.vram_bytes, limits.free_vram_bytes, [o.vram_bytes for o in others if not o.pinned])
     if missing_ram or missing_vram:
         return Room(ready=False, missing_ram_bytes=missing_ram, missing_vram_bytes=missing_vram)
-    present = any(o.key == wanted.key and not o.leaving for o in occupants)
-    staying = sum(o.counts and not o.leaving for o in others)
-    excess = staying + 1 - limits.max_loaded if limits.max_loaded and not present else 0
+    excess = _excess(wanted, occupants, limits)
     chosen = _chosen(wanted, others, limits, excess)
     counted = sum(o.counts for o in chosen)
     ready = counted >= excess and _fits(wanted, limits)
     return Room(ready=ready, evict=tuple(o.key for o in chosen))
+
+
+def suffices(wanted: Wanted, occupants: Sequence[Occupant], limits: Limits, *, leaving: Collection[str]) -> bool:
+    """Whether `wanted` may start once these have left, so that nobody who is busy has to end first."""
+    others = [o for o in occupants if o.key != wanted.key]
+    going = [o for o in others if o.leaving or o.key in leaving]
+    lack_ram = _lack(wanted.ram_bytes, limits.free_ram_bytes) - sum(o.ram_bytes for o in going)
+    lack_vram = _lack(wanted.vram_bytes, limits.free_vram_bytes) - sum(o.vram_bytes for o in going)
+    counted = sum(o.counts for o in others if o.key in leaving)
+    return lack_ram <= 0 and lack_vram <= 0 and counted >= _excess(wanted, occupants, limits)
 
 
 def value_of(occupant: Occupant, now: float) -> float:
@@ -120,6 +128,19 @@ def context_step(wanted: int, trained: int) -> int:
     while step < wanted:
         step *= 2
     return min(step, trained) if trained else step
+
+
+def context_floor(most: int) -> int:
+    """The longest step that is no longer than so many tokens; 0 where none is."""
+    return 1 << (most.bit_length() - 1) if most >= SMALLEST_STEP else 0
+
+
+def _excess(wanted: Wanted, occupants: Sequence[Occupant], limits: Limits) -> int:
+    """How many models must leave by their number alone."""
+    if not limits.max_loaded or any(o.key == wanted.key and not o.leaving for o in occupants):
+        return 0
+    staying = sum(o.counts and not o.leaving for o in occupants if o.key != wanted.key)
+    return staying + 1 - limits.max_loaded
 
 
 def _chosen(wanted: Wanted, others: Sequence[Occupant], limits: Limits, excess: int) -> list[Occupant]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 NEVER = float("inf")
+STOPPING = "the server is shutting down; try again in a moment"
 
 
 class SlotState(StrEnum):
@@ -197,6 +198,8 @@ class ModelSlot:
         """The loaded model, as soon as there is one."""
         if self.state is SlotState.READY and not self._dead() and self._model is not None:
             return self._model
+        if self._owner.done():
+            raise ServerStopping(STOPPING)
         waiter: asyncio.Future[LoadedModel] = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
         self._wake.set()
@@ -243,7 +246,7 @@ class ModelSlot:
         """The slot for a reader."""
         model = self._model
         expires = None
-        if self._expires_at != NEVER:
+        if self._expires_at != NEVER and not self.pinned:
             expires = time.time() + self._expires_at - time.monotonic()
         return LoadedView(
             record=self.record,
@@ -269,9 +272,12 @@ class ModelSlot:
         await asyncio.gather(self._owner, return_exceptions=True)
         if self._model is not None:
             await self._close("the server stops")
+        elif self.state is not SlotState.EMPTY:  # the end came in mid-load
+            self._release_copy()
+            self._enter(SlotState.EMPTY)
         for waiter in self._waiters:
             if not waiter.done():
-                waiter.set_exception(ServerStopping("the server is shutting down; try again in a moment"))
+                waiter.set_exception(ServerStopping(STOPPING))
 
     def abandon(self) -> None:
         """End the owner of an empty slot that nobody holds."""
@@ -357,9 +363,8 @@ class ModelSlot:
             return await self._engine.load(self.record, LoadPlan(context_length=self._context_length))
 
     def _release_copy(self) -> None:
-        if self._placement.copy is not None:
-            self._storage.release(self.record)
-        self._placement = Placement()
+        placement, self._placement = self._placement, Placement()
+        self._storage.release(self.record, placement)
 
     async def _close(self, why: str) -> None:
         assert self._model is not None
@@ -391,6 +396,7 @@ class ModelSlot:
             if not waiter.done():
                 waiter.set_exception(error)
         self._waiters.clear()
+        self._context_length = 0  # it may have been what failed
         self._enter(SlotState.EMPTY)
 
     def _dead(self) -> bool:

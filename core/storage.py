@@ -26,23 +26,30 @@ class Placement:
     Attributes:
         copy: the staged copy, held until `Storage.release`; `None` is the disk.
         note: why it is the disk, where a stager would have been there for it.
+        stager: who holds the copy; it may not be the one in use any more when the copy is released.
     """
 
     copy: StagedCopy | None = None
     note: str = ""
+    stager: Stager | None = None
 
 
 class Storage:
     """The tiers below the loaded models: the disk, and the first stager that is available."""
 
     def __init__(self, stagers: Sequence[Stager]) -> None:
-        self._stagers = stagers
+        self._stagers = list(stagers)
         self._prefetching: dict[Path, asyncio.Task[None]] = {}
 
     async def start(self) -> None:
-        """Let every stager get its place ready."""
-        for stager in self._stagers:
-            await stager.start()
+        """Let every stager get its place ready; one that cannot even say why not is left out."""
+        for stager in list(self._stagers):
+            try:
+                await stager.start()
+            except Exception:
+                log.exception("stager_broke_its_contract", stager=stager.name)
+                self._stagers.remove(stager)
+                continue
             space = stager.space()
             log.info(
                 "stager_started",
@@ -59,7 +66,10 @@ class Storage:
             task.cancel()
         await asyncio.gather(*self._prefetching.values(), return_exceptions=True)
         for stager in self._stagers:
-            await stager.stop()
+            try:
+                await stager.stop()
+            except Exception:
+                log.exception("stager_broke_its_contract", stager=stager.name)
 
     @property
     def stager(self) -> Stager | None:
@@ -91,13 +101,16 @@ class Storage:
         except StagingRefused as error:
             log.warning("model_not_staged", model=record.name, stager=stager.name, reason=error.message)
             return Placement(note=f"loaded from disk: {error.message}")
+        except Exception as error:
+            log.exception("stager_broke_its_contract", stager=stager.name, model=record.name)
+            return Placement(note=f"loaded from disk: {stager.name} failed: {error}")
         stager.hold(record)
-        return Placement(copy)
+        return Placement(copy, stager=stager)
 
-    def release(self, record: ModelRecord) -> None:
-        """The model that was placed in a copy has been closed."""
-        if self.stager is not None:
-            self.stager.release(record)
+    def release(self, record: ModelRecord, placement: Placement) -> None:
+        """The model that was placed has been closed."""
+        if placement.stager is not None:
+            placement.stager.release(record)
 
     def touch(self, record: ModelRecord) -> None:
         """An answer of the model has ended."""
@@ -143,6 +156,8 @@ class Storage:
             await stager.stage(record)
         except StagingRefused as error:
             log.info("prefetch_refused", model=record.name, reason=error.message)
+        except Exception:
+            log.exception("stager_broke_its_contract", stager=stager.name, model=record.name)
         else:
             log.info("model_prefetched", model=record.name)
 

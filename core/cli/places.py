@@ -135,12 +135,15 @@ def _post(action: str, body: dict[str, Any], port: int | None, here: Assembly | 
         response = httpx.post(f"{url}/v1/{action}", json=body, timeout=limits, trust_env=False)
     except httpx.HTTPError as error:
         raise ServerDown(f"no server answers at {url} ({error}); start one with `hoshikage serve`") from error
-    answer = response.json()
+    try:
+        answer = response.json()
+    except ValueError:
+        raise Refused(f"{response.url} answered {response.status_code} and no JSON; is it a Hoshikage?") from None
     if response.status_code != 200:
-        raise Refused(_message(answer))
+        raise Refused(_message(answer) or f"{response.url} answered {response.status_code}")
     return answer
 
 
 def _message(answer: Any) -> str:
     error = answer.get("error") if isinstance(answer, dict) else None
-    return str(error.get("message") if isinstance(error, dict) else error)
+    return str((error.get("message") if isinstance(error, dict) else error) or "")

@@ -89,6 +89,7 @@ async def test_only_as_many_leave_as_needed(residence_with, engine):
     residence.lease(Demand(C))
     await until(lambda: engine.models[0].closed)
     await until(lambda: "a" not in dict(states(residence)))
+    residence.call_on_change(lambda: None)
 
     assert 0 == engine.models[1].closed
 
@@ -264,10 +265,10 @@ async def test_settings_bound_the_memory_of_loaded_models(residence_with):
 async def test_pinned_models_stay(residence_with, engine):
     """A pinned model neither makes room nor leaves when it is idle; unpinned it does both."""
     residence = residence_with(max_loaded=1, idle_timeout_s=0.01)
-    residence.pin(A, pinned=True)
+    await residence.pin(A, pinned=True)
     pinned = await used(residence, A)
     refused = residence.lease(Demand(B))
-    residence.pin(A, pinned=False)
+    await residence.pin(A, pinned=False)
     await until(lambda: pinned.closed)
 
     assert None is refused
@@ -275,7 +276,7 @@ async def test_pinned_models_stay(residence_with, engine):
 
 async def test_pins_are_remembered(residence_with):
     """A slot that is made later, or by the next server, knows of the pin."""
-    residence_with().pin(A, pinned=True)
+    await residence_with().pin(A, pinned=True)
     later = residence_with()
     await used(later, A)
 
