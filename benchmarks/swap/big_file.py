@@ -1,6 +1,6 @@
 """A generated GGUF file of any size: the architecture of Llama, weights at random, SmolLM2's vocabulary.
 
-The weights are F16: of all formats that real models have, it computes the fewest operations for each byte that is read.
+The weights are F32, so that there is as little to compute as possible for each byte that is read.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ SPARE_DISK_BYTES = 1 << 30
 WIDE_FROM_BYTES = 1 << 30
 CONTEXT = 8192
 SEED = 4
+WEIGHT_BYTES = 4
 NORMAL = 1  # of `tokenizer.ggml.token_type`
 SAY_EVERY = 1 << 30
 COPIED = (
@@ -79,7 +80,7 @@ class Shape:
     @property
     def size_bytes(self) -> int:
         """All tensors together."""
-        return sum(math.prod(shape) * width_of(shape) for _, shape in self.tensors())
+        return sum(math.prod(shape) * WEIGHT_BYTES for _, shape in self.tensors())
 
 
 def shape_of(size_bytes: int, vocabulary: int) -> Shape:
@@ -89,11 +90,6 @@ def shape_of(size_bytes: int, vocabulary: int) -> Shape:
     none, one = (Shape(width, inner, heads, kv_heads, n, vocabulary).size_bytes for n in (0, 1))
     layers = max(1, (size_bytes - none) // (one - none))
     return Shape(width, inner, heads, kv_heads, layers, vocabulary)
-
-
-def width_of(shape: tuple[int, ...]) -> int:
-    """Bytes of a number: norms are F32, all else is F16."""
-    return 4 if len(shape) == 1 else 2
 
 
 def make(file: Path, size_bytes: int, vocabulary_of: Path, stop: threading.Event, tell: Callable[[str], None]) -> None:
@@ -136,8 +132,7 @@ def _write(part: Path, size_bytes: int, source: Path, stop: threading.Event, tel
     writer = gguf.GGUFWriter(part, "llama")
     _add_header(writer, shape, copied)
     for name, size in shape.tensors():
-        kind: Any = np.dtype(np.float32 if len(size) == 1 else np.float16)
-        writer.add_tensor_info(name, size, kind, math.prod(size) * width_of(size))
+        writer.add_tensor_info(name, size, np.dtype(np.float32), math.prod(size) * WEIGHT_BYTES)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()
@@ -164,11 +159,11 @@ def _write(part: Path, size_bytes: int, source: Path, stop: threading.Event, tel
 
 
 def weights(random: np.random.Generator, size: tuple[int, ...]) -> Any:
-    """Numbers of F16 between 2^-6 and 2^-5 with either sign: as large as real weights, every bit but five random."""
-    bits = random.integers(0, 1 << 16, size=size, dtype=np.uint16)
-    bits &= 0b1_00000_1111111111
-    bits |= 0b0_01001_0000000000
-    return bits.view(np.float16)
+    """Numbers between 2^-6 and 2^-5 with either sign: as large as real weights, every bit random but the exponent."""
+    bits = random.integers(0, 1 << 32, size=size, dtype=np.uint32)
+    bits &= 0x807FFFFF
+    bits |= (127 - 6) << 23
+    return bits.view(np.float32)
 
 
 def _add_header(writer: Any, shape: Shape, copied: dict[str, tuple[Any, Any, Any]]) -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 GEMMA = ROOT / "models" / "gemma-3-270m-q4_k_m.gguf"
 RAM_DISK = Path("/dev", "shm")
 FULL_LIMIT_MINUTES = 25.0
-SHORT_LIMIT_MINUTES = 1.5
+SHORT_LIMIT_MINUTES = 3.0
 BIG_GIB, SHORT_BIG_GIB = 4.0, 0.0625
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.processes import is_alive
 from benchmarks.swap.targets import BIG, GEMMA, SMOLLM2
 
 if TYPE_CHECKING:
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from benchmarks.contestants import Setup
     from benchmarks.rows.base import Surroundings
 
+MEMINFO = Path("/proc/meminfo")
+PREFIX = "hoshikage-bench-"
 SPARE_RAM_BYTES = 256 * 2**20  # on the RAM disk, for what is saved of conversations
 
 
@@ -47,8 +51,10 @@ class Ground:
         return {BIG: self.big}
 
     def ram_free(self) -> int:
-        """Bytes that the RAM disk can still take."""
-        return shutil.disk_usage(self.ram_folder).free if self.ram_folder is not None else 0
+        """Bytes that the RAM disk can still take: its own limit and the memory that is left."""
+        if self.ram_folder is None:
+            return 0
+        return min(shutil.disk_usage(self.ram_folder).free, available_bytes(MEMINFO.read_text()))
 
     def setup(self, around: Surroundings, name: str, *, n_ctx: int) -> Setup:
         """A setup with a folder of its own and few slots, as somebody has who changes between models."""
@@ -68,11 +74,17 @@ class Ground:
         return folder
 
 
+def available_bytes(meminfo: str) -> int:
+    """Memory that can be had without swapping, of what the kernel writes."""
+    return next(int(line.split()[1]) * 1024 for line in meminfo.splitlines() if line.startswith("MemAvailable:"))
+
+
 @contextlib.contextmanager
 def ram_folder(where: Path) -> Iterator[Path | None]:
     """A folder on the RAM disk that is gone at the end; `None` where `where` is no folder to write in."""
+    _remove_of_dead_runs(where)
     try:
-        folder = tempfile.mkdtemp(prefix="hoshikage-bench-", dir=where)
+        folder = tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=where)
     except OSError:
         yield None
         return
@@ -80,3 +92,11 @@ def ram_folder(where: Path) -> Iterator[Path | None]:
         yield Path(folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_of_dead_runs(where: Path) -> None:
+    """A run that was killed could not remove its folder, which holds memory until somebody does."""
+    for folder in where.glob(f"{PREFIX}*"):
+        pid = folder.name.removeprefix(PREFIX).split("-")[0]
+        if pid.isdecimal() and not is_alive(int(pid)):
+            shutil.rmtree(folder, ignore_errors=True)

@@ -43,12 +43,13 @@ HOW = """\
   the exception; it is what is measured.
 - **`swap`** is the median of three changes in each direction per round; `staged` is the share of both files that was
   on the RAM disk.
-- **`big-file`.** Llama's architecture, weights of F16 at random, SmolLM2's vocabulary; what counts is the time of a
-  request that finds the model unloaded, to its first token. Cold disk: the file's pages are dropped (`posix_fadvise`,
-  and `/proc/sys/vm/drop_caches` where that is not enough and we may) and `mincore` confirms it; what lies under the
-  kernel, such as the host of a virtual machine, may still hold them. Page cache: every page is there, as `mincore`
-  confirms. RAM disk: staged by our server, and the source dropped. The last column is the same file in the same place,
-  read from beginning to end without a server.
+- **`big-file`.** Llama's architecture, SmolLM2's vocabulary, weights at random, F32 so that a byte that is read causes
+  as little computing as possible; a quantised model computes longer, and gains less. What counts is the time of a
+  request with 16 tokens that finds the model unloaded, to its first token. Cold disk: the file's pages are dropped
+  (`posix_fadvise`, and `/proc/sys/vm/drop_caches` where that is not enough and we may) and `mincore` confirms it; what
+  lies under the kernel, such as the host of a virtual machine, may still hold them. Page cache: every page is there, as
+  `mincore` confirms. RAM disk: staged by our server, and the source dropped. The last column is the same file in the
+  same place, read from beginning to end without a server.
 - **`many-swaps`** reads `/proc/PID/smaps_rollup` of the process that speaks HTTP, without its workers.
 - **`prediction`** asks `POST /v1/plan` before the load, then compares with the worker's Rss after a prompt of 1,230
   tokens: only pages that were used are in memory. The first round is predicted by the file's header alone."""

@@ -84,7 +84,7 @@ def _bars(panel: Any, title: str, found: list[Bar]) -> None:
 def _memory(panel: Any, looks: list[dict[str, Any]]) -> None:
     for kind in ("rss", "pss"):
         panel.plot([look["swaps"] for look in looks], [look[kind] / 2**20 for look in looks], label=kind.capitalize())
-    panel.set_ylim(bottom=0)
+    panel.set_ylim(0, 1.2 * max(look["rss"] for look in looks) / 2**20)
     panel.set_xlabel("swaps", fontsize=8)
     panel.set_title("memory of the server process (MiB)", fontsize=9)
     panel.tick_params(labelsize=8)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from benchmarks.answers import Answer
 
-SHORT_PROMPT = 31  # tokens of SmolLM2's
+TINY_PROMPT, SHORT_PROMPT = 16, 31  # tokens of SmolLM2's
 LONG_PROMPT, SHORT_LONG_PROMPT = 1230, 200
 QUESTION = 20
 FIRST_TOKENS = 4  # only the first one counts
@@ -23,6 +23,13 @@ def short_work(count: Callable[[str], int], seed: int) -> Work:
     """A short question."""
     system = ("system", tag(seed))
     words = fitted(lambda filler: chatml((system, ("user", filler))), count, SHORT_PROMPT, seed=seed)
+    return Work((system, ("user", words)), FIRST_TOKENS)
+
+
+def tiny_work(count: Callable[[str], int], seed: int) -> Work:
+    """Hardly anything to compute."""
+    system = ("system", "")
+    words = fitted(lambda filler: chatml((system, ("user", filler))), count, TINY_PROMPT, seed=seed)
     return Work((system, ("user", words)), FIRST_TOKENS)
 
 

@@ -186,6 +186,23 @@ async def test_fewer_rounds_are_said(tmp_path: Path, entries: list[Entry]):
     assert ["2 rounds instead of 5, for the sake of time"] == results_of(run).rows[0].notes
 
 
+async def test_what_a_row_says_of_itself_stands_on_the_page(tmp_path: Path, entries: list[Entry]):
+    """It knows whom it has left out, once its entries are made."""
+
+    class Short(FakeRow):
+        def entries(self, around: Surroundings) -> list[Entry]:
+            self.left_out = "there is no RAM disk"
+            return super().entries(around)
+
+        def remarks(self) -> list[str]:
+            return [self.left_out]
+
+    run = run_of(Short(entries, lambda *_: 1.0), tmp_path)
+    await run.whole()
+
+    assert ["there is no RAM disk"] == results_of(run).rows[0].notes
+
+
 async def test_an_interruption_keeps_what_was_measured(tmp_path: Path, entries: list[Entry], events: list[str]):
     """Ctrl-C in the middle of a row saves its samples and stops everybody."""
 

@@ -22,7 +22,7 @@ def test_the_shape_is_as_large_as_asked_for(size: int):
     """Never above it, and at most one layer below."""
     shape = shape_of(size, VOCABULARY)
 
-    assert 0.9 * size < shape.size_bytes <= size
+    assert 0.8 * size < shape.size_bytes <= size
 
 
 def test_a_file_that_is_too_small_still_has_a_layer():
@@ -36,23 +36,24 @@ def test_weights_are_random_and_of_the_usual_size():
 
     assert 2**-6 <= abs(values).min() <= abs(values).max() < 2**-5
     assert 0.45 < (values > 0).mean() < 0.55
-    assert len(np.unique(values)) > 1900
+    assert len(np.unique(values)) > 9900
 
 
 @pytest.mark.model
 async def test_the_file_is_a_model_that_answers_with_text(smollm2_path: Path, tmp_path: Path):
     """llama.cpp loads it; it is as large as said, and made only once."""
     file, said = tmp_path / "deeper" / "big.gguf", list[str]()
-    make(file, 40 * MIB, smollm2_path, threading.Event(), said.append)
+    make(file, 60 * MIB, smollm2_path, threading.Event(), said.append)
     made = file.stat()
-    make(file, 40 * MIB, smollm2_path, threading.Event(), said.append)
+    written = made.st_ino, made.st_mtime_ns
+    make(file, 60 * MIB, smollm2_path, threading.Event(), said.append)
     bare = Bare(Setup(file, tmp_path, n_ctx=512, n_parallel=1))
     await bare.start()
     (answer,) = await bare.answer([Work((("system", "Be kind."), ("user", "Hello")), 3)])
     await bare.stop()
 
-    assert made == file.stat()
-    assert 30 * MIB < made.st_size < 44 * MIB
+    assert written == (file.stat().st_ino, file.stat().st_mtime_ns)
+    assert 50 * MIB < made.st_size < 64 * MIB
     assert answer.text.isascii()
     assert answer.text.strip()
     assert [file] == list(file.parent.iterdir())
@@ -64,7 +65,7 @@ def test_an_interruption_leaves_nothing_behind(smollm2_path: Path, tmp_path: Pat
     stop = threading.Event()
     stop.set()
     with pytest.raises(Stopped):
-        make(tmp_path / "big.gguf", 40 * MIB, smollm2_path, stop, print)
+        make(tmp_path / "big.gguf", 60 * MIB, smollm2_path, stop, print)
 
     assert [] == list(tmp_path.iterdir())
 
@@ -73,6 +74,6 @@ def test_a_full_disk_is_told_before_anything_is_written(tmp_path: Path, monkeypa
     """With what can be done about it."""
     monkeypatch.setattr(big_file, "SPARE_DISK_BYTES", 2**60)
     with pytest.raises(NoRoom, match="--big-folder"):
-        make(tmp_path / "big.gguf", 40 * MIB, tmp_path / "any.gguf", threading.Event(), print)
+        make(tmp_path / "big.gguf", 60 * MIB, tmp_path / "any.gguf", threading.Event(), print)
 
     assert [] == list(tmp_path.iterdir())

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import sys
 from pathlib import Path
 
 import pytest
 
+from benchmarks.processes import start
+from benchmarks.swap import ground as places
 from benchmarks.swap.command import file_system_of
 from benchmarks.swap.ground import Ground, ram_folder
 
@@ -21,6 +25,34 @@ def test_the_folder_on_the_ram_disk_is_gone_at_the_end(tmp_path: Path):
         raise KeyboardInterrupt
 
     assert [] == list(tmp_path.iterdir())
+
+
+async def test_what_a_killed_run_left_is_removed_by_the_next(tmp_path: Path):
+    """It holds memory that nobody would look for; folders of runs that go on, and of others, stay."""
+    child = await start([sys.executable, "-c", ""], tmp_path / "log")
+    await child.stop()
+    ram = tmp_path / "ram"
+    names = [
+        f"hoshikage-bench-{child.process.pid}-x",
+        f"hoshikage-bench-{os.getpid()}-x",
+        "hoshikage-bench-me",
+        "other",
+    ]
+    for name in names:
+        (ram / name / "deeper").mkdir(parents=True)
+    with ram_folder(ram):
+        pass
+
+    assert sorted(names[1:]) == sorted(folder.name for folder in ram.iterdir())
+
+
+def test_the_memory_that_is_left_bounds_the_ram_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A RAM disk may be larger than what can be had."""
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemTotal:       16384 kB\nMemAvailable:      12 kB\n")
+    monkeypatch.setattr(places, "MEMINFO", meminfo)
+
+    assert 12 * 1024 == Ground(tmp_path, tmp_path, tmp_path, 1, tmp_path).ram_free()
 
 
 def test_without_a_ram_disk_there_is_no_folder(tmp_path: Path):
