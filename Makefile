@@ -9,10 +9,10 @@ DEV_STAMP := $(VENV)/.installed-dev
 BENCH_STAMP := $(VENV)/.installed-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help run install model models test test-fast test-model lint format types wheel-check docs bench bench-short soak clean
+.PHONY: help run install model models test test-fast test-model lint format types wheel-check docs bench bench-short bench-swap bench-swap-short soak clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 run: $(BASE_STAMP) $(MODEL) ## install, bring a small model, serve, ask one question (ONCE=1: then stop)
 	@$(BIN)/python scripts/quickstart.py $(MODEL) $(if $(ONCE),--once)
@@ -55,6 +55,12 @@ bench: $(BENCH_STAMP) $(MODEL) ## measure beside llama.cpp and its peers, into d
 
 bench-short: $(BENCH_STAMP) $(MODEL) ## only see that the benchmark works
 	@$(BIN)/python -m benchmarks --model $(MODEL) --short
+
+bench-swap: $(BENCH_STAMP) $(MODEL) $(GEMMA) ## measure swap, return and load of models, into docs/benchmarks (ARGS=--rows …)
+	@$(BIN)/python -m benchmarks swap --model $(MODEL) --gemma $(GEMMA) $(ARGS)
+
+bench-swap-short: $(BENCH_STAMP) $(MODEL) $(GEMMA) ## only see that this benchmark works
+	@$(BIN)/python -m benchmarks swap --model $(MODEL) --gemma $(GEMMA) --short
 
 soak: $(BENCH_STAMP) $(MODEL) ## ten minutes of random load, then a look for leaks
 	@$(BIN)/python -m benchmarks soak --model $(MODEL)

@@ -136,11 +136,19 @@ class HttpContestant(Contestant):
 
     async def start(self) -> None:
         """Serve, and answer one request so that everything is loaded."""
+        await self.serve()
+        await self.warm_up()
+
+    async def serve(self) -> None:
+        """Serve, with nothing asked yet.
+
+        Raises:
+            StartFailed: with the reason.
+        """
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self.child = await start(self.command(port), self.log, env=self.environment(), cwd=self.setup.folder)
         await wait_until_up(self.child, self.url + self.health)
-        await self.warm_up()
 
     async def warm_up(self) -> None:
         """Answer one short request."""

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 Bound = Literal["at least", "at most"]
+Relation = Literal["ratio", "difference"]
 OURS = "hoshikage"
 
 
@@ -44,6 +45,7 @@ class Target:
         value: which of their values.
         against: whose value it is divided by; empty for a value that stands alone.
         of: whose value it is.
+        relation: whether the other value is divided by, or taken off.
     """
 
     row: str
@@ -53,6 +55,7 @@ class Target:
     limit: float
     against: str = ""
     of: str = OURS
+    relation: Relation = "ratio"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,4 +112,6 @@ def figure(target: Target, rows: Mapping[str, Sequence[Sample]]) -> Figure:
     if not target.against:
         return Figure(target, list(mine.values()))
     theirs = rounds_of(samples, target.against, target.value)
+    if target.relation == "difference":
+        return Figure(target, [mine[n] - theirs[n] for n in mine if n in theirs])
     return Figure(target, [mine[n] / theirs[n] for n in mine if theirs.get(n)])

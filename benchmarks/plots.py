@@ -56,7 +56,7 @@ def _throughput(rows: dict[int, RowResult], file: Path) -> str:
     axes.set_ylabel("tokens per second, prefill included")
     axes.set_title("Whole work of N streams (median of the rounds)")
     axes.legend(fontsize=8)
-    return _saved(fig, file)
+    return saved(fig, file)
 
 
 def _figures(figures: list[Figure], file: Path) -> str:
@@ -73,7 +73,7 @@ def _figures(figures: list[Figure], file: Path) -> str:
     axes.set_xscale("log")
     axes.set_yticks(range(len(figures)), [f.target.title for f in reversed(figures)], fontsize=8)
     axes.set_xlabel("reached / must reach (right of 1 is met); the bar spans the rounds")
-    return _saved(fig, file)
+    return saved(fig, file)
 
 
 def margin(figure: Figure, value: float) -> float:
@@ -96,7 +96,7 @@ def _silence(row: RowResult, file: Path) -> str:
         axes.set_title(name, fontsize=9)
         axes.set_ylabel("stream")
     panels[-1, 0].set_xlabel("seconds since the long prompt arrived; every mark is a token")
-    return _saved(fig, file)
+    return saved(fig, file)
 
 
 def draw_memory(looks: list[dict[str, Any]], file: Path) -> None:
@@ -116,10 +116,11 @@ def draw_memory(looks: list[dict[str, Any]], file: Path) -> None:
     axes.set_ylabel("memory in RAM (MiB)")
     axes.set_title("Soak: memory over time")
     axes.legend()
-    _saved(fig, file)
+    saved(fig, file)
 
 
-def _saved(fig: Any, file: Path) -> str:
+def saved(fig: Any, file: Path) -> str:
+    """Write a picture. Returns its name."""
     from matplotlib import pyplot as plt
 
     fig.tight_layout()

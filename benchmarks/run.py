@@ -84,10 +84,12 @@ class Run:
 
     async def _row(self, row: Row, result: RowResult) -> None:
         self._tell(f"\n{row.name}: {row.title}")
+        sides = row.entries(self._around)
+        result.notes += row.remarks()
         rounds = min(self._plan.rounds, row.most_rounds)
         if rounds < self._plan.rounds:
             result.notes.append(f"{rounds} rounds instead of {FULL_ROUNDS}, for the sake of time")
-        async with self._started(row.entries(self._around), result) as entries:
+        async with self._started(sides, result) as entries:
             failures: dict[str, int] = {}
             for number in range(1, rounds + 1):
                 if self._time_is_over():

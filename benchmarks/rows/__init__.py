@@ -44,13 +44,17 @@ def all_rows() -> list[Row]:
     ]
 
 
-def chosen_rows(words: list[str]) -> list[Row]:
+def chosen_rows(words: list[str], rows: list[Row] | None = None) -> list[Row]:
     """The rows that are called so or whose names begin so; all of them where nothing is chosen.
+
+    Args:
+        words: names or their beginnings.
+        rows: among these, instead of all rows of `make bench`.
 
     Raises:
         ValueError: a word chooses nothing.
     """
-    rows = all_rows()
+    rows = all_rows() if rows is None else rows
     for word in words:
         if not any(_chosen(row, word) for row in rows):
             raise ValueError(f"no row is called {word!r}; the rows are {', '.join(row.name for row in rows)}")

@@ -84,6 +84,10 @@ class Row(abc.ABC):
     def entries(self, around: Surroundings) -> list[Entry]:
         """The sides of the comparison, not yet started; what is not there is left out."""
 
+    def remarks(self) -> list[str]:
+        """What the page must say of this row here: who was left out of the entries, and why."""
+        return []
+
     @abc.abstractmethod
     async def measure(self, entry: Entry, round_number: int, around: Surroundings) -> Measured:
         """Take one measurement. The same round number gives everybody the same work.

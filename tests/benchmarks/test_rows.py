@@ -123,6 +123,15 @@ def test_an_unknown_row_is_named():
         chosen_rows(["steams"])
 
 
+def test_rows_can_be_chosen_among_others():
+    """Each command has its own."""
+    few = all_rows()[:2]
+
+    assert few == chosen_rows([], few)
+    with pytest.raises(ValueError, match=r"the rows are streams-1, streams-4$"):
+        chosen_rows(["schema"], few)
+
+
 def test_every_row_has_its_own_name():
     """Results are kept by name."""
     names = [row.name for row in all_rows()]

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from benchmarks.answers import Answer, Work
-from benchmarks.cli import exit_status, main, parser, write_pages
+from benchmarks.cli import main, parser, results_pages
 from benchmarks.contestants import Contestant, Peers, Setup
 from benchmarks.figures import OURS, Sample
+from benchmarks.pages import exit_status
 from benchmarks.plots import margin
 from benchmarks.processes import StartFailed
 from benchmarks.report import column, number, row_section, table
@@ -185,6 +186,23 @@ async def test_fewer_rounds_are_said(tmp_path: Path, entries: list[Entry]):
     assert ["2 rounds instead of 5, for the sake of time"] == results_of(run).rows[0].notes
 
 
+async def test_what_a_row_says_of_itself_stands_on_the_page(tmp_path: Path, entries: list[Entry]):
+    """It knows whom it has left out, once its entries are made."""
+
+    class Short(FakeRow):
+        def entries(self, around: Surroundings) -> list[Entry]:
+            self.left_out = "there is no RAM disk"
+            return super().entries(around)
+
+        def remarks(self) -> list[str]:
+            return [self.left_out]
+
+    run = run_of(Short(entries, lambda *_: 1.0), tmp_path)
+    await run.whole()
+
+    assert ["there is no RAM disk"] == results_of(run).rows[0].notes
+
+
 async def test_an_interruption_keeps_what_was_measured(tmp_path: Path, entries: list[Entry], events: list[str]):
     """Ctrl-C in the middle of a row saves its samples and stops everybody."""
 
@@ -213,7 +231,7 @@ def results() -> Results:
 
 def test_the_page_has_figures_rows_and_machine(tmp_path: Path, results: Results):
     """What is met, what was measured, on what."""
-    write_pages(results, tmp_path)
+    results_pages().write(results, tmp_path)
     page = (tmp_path / "results.md").read_text()
     data = json.loads((tmp_path / "results.json").read_text())
 
@@ -228,7 +246,7 @@ def test_the_page_has_figures_rows_and_machine(tmp_path: Path, results: Results)
 def test_an_unfinished_run_says_so(tmp_path: Path, results: Results):
     """Nobody takes a part for the whole."""
     results.complete = False
-    write_pages(results, tmp_path)
+    results_pages().write(results, tmp_path)
 
     assert "This run was not complete" in (tmp_path / "results.md").read_text()
 
@@ -236,10 +254,10 @@ def test_an_unfinished_run_says_so(tmp_path: Path, results: Results):
 def test_rows_that_are_not_measured_again_are_kept(tmp_path: Path, results: Results):
     """As they were written, and in their place."""
     results.rows.append(RowResult("shared", "Another row", []))
-    write_pages(results, tmp_path)
+    results_pages().write(results, tmp_path)
     again = Results(MACHINE, "full", [RowResult("streams-1", "A row", [])])
     again.take_over(Results.read(tmp_path / "results.json"), {"streams-4"})
-    write_pages(again, tmp_path)
+    results_pages().write(again, tmp_path)
 
     assert ["streams-1", "streams-4"] == [row.name for row in Results.read(tmp_path / "results.json").rows]
     assert results.rows[0].samples == again.rows[1].samples
