@@ -12,6 +12,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from hoshikage.core.cli import importing
+from hoshikage.core.cli.sizes import size
 from hoshikage.core.cli.start import Json, assembly
 from hoshikage.core.cli.tables import new_table, print_table
 from hoshikage.core.errors import InvalidRequest, ModelFileError
@@ -32,6 +34,7 @@ def add_commands(cli: typer.Typer) -> None:
     cli.command("list")(list_models)
     cli.command("ls", hidden=True)(list_models)
     cli.command("show")(show)
+    importing.add_commands(cli)
 
 
 def add(
@@ -132,17 +135,6 @@ def split_stops(given: list[str]) -> tuple[str, ...]:
     if any(not s for s in stops):
         raise InvalidRequest("an empty stop string would end every answer at once; leave it out", param="stop")
     return tuple(stops)
-
-
-def size(count: float) -> str:
-    """Bytes as people read them."""
-    if not count:
-        return ""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} TiB"
 
 
 def _digest(here: Assembly, file: Path) -> None:
