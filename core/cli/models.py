@@ -22,6 +22,7 @@ from hoshikage.core.names import check_name
 if TYPE_CHECKING:
     from hoshikage.core.contracts import ModelFacts, ModelRecord
     from hoshikage.core.kernel import Assembly
+    from hoshikage.core.registry import Registry
 
 Name = Annotated[str, typer.Argument(help="The model's name.")]
 
@@ -67,11 +68,11 @@ def remove(name: Name) -> None:
 
     Its file stays where it is, unless it was pulled or sent by a client and no other model needs it.
     """
-    from hoshikage.core.kernel import model_store
+    from hoshikage.core.kernel import store_of
 
     here = assembly()
     record = here.catalog.model(name)
-    asyncio.run(model_store(here).delete(name))
+    asyncio.run(store_of(here).delete(name))
     stays = record.file is not None and record.file.exists()
     print(f"removed {record.name}; {'its file stays where it is' if stays else 'its file is gone too'}")
 
@@ -102,6 +103,7 @@ def show(name: Name, json: Json = False) -> None:
         "digest": record.digest,
         "stop": list(record.stop),
         "options": dict(record.options),
+        **said(record, here.registry),
         "embedding_length": facts.embedding_length,
         "has_chat_template": bool(facts.chat_template),
     }
@@ -113,6 +115,21 @@ def show(name: Name, json: Json = False) -> None:
         text = orjson.dumps(value).decode() if isinstance(value, list | dict) else str(value)
         table.add_row(key, rich.markup.escape(text))
     print_table(table)
+
+
+def said(record: ModelRecord, registry: Registry) -> dict[str, Any]:
+    """What is written down of a model besides its file; what is not is left out."""
+    entry = next((e for name, e in registry.entries().items() if name == record.name), None)
+    shown = {
+        "system": record.system,
+        "parameters": dict(record.parameters),
+        "messages": [{"role": m.role, "content": m.content} for m in record.messages],
+        "template": record.template,
+        "source": entry.source if entry else "",
+        "parent": entry.parent if entry else "",
+        "license": entry.license if entry else "",
+    }
+    return {name: value for name, value in shown.items() if value}
 
 
 def row(record: ModelRecord, facts: ModelFacts) -> dict[str, Any]:
