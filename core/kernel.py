@@ -117,18 +117,6 @@ def assemble(environ: Mapping[str, str] | None = None, *, safe_mode: bool = Fals
     return Assembly(manager, settings, registry, digests, engines, catalog)
 
 
-def model_store(assembly: Assembly) -> ModelStore:
-    """What creates, copies and deletes models over an assembly."""
-    return ModelStore(
-        registry=assembly.registry,
-        catalog=assembly.catalog,
-        blobs=BlobStore(assembly.settings.data_dir / "blobs"),
-        digests=assembly.digests,
-        links=assembly.settings.data_dir / "split",
-        changed=lambda: sync_tags(assembly),
-    )
-
-
 class Kernel:
     """The running whole; implements `ServerApi`. Build it inside the event loop that it will live in."""
 
@@ -164,7 +152,7 @@ class Kernel:
             admission=self._admission,
             receipts=self._receipts,
         )
-        self.store = model_store(assembly)
+        self.store = store_of(assembly)
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
         self._preloading = bool(residency.preload)
@@ -318,6 +306,18 @@ class Kernel:
                 digest = await asyncio.to_thread(sha256_of, record.file, progress=self._go_on)
                 self._assembly.digests.put(record.file, digest)
         await sync_tags(self._assembly)
+
+
+def store_of(assembly: Assembly) -> ModelStore:
+    """What changes the registered models."""
+    return ModelStore(
+        registry=assembly.registry,
+        catalog=assembly.catalog,
+        blobs=BlobStore(assembly.settings.data_dir / "blobs"),
+        digests=assembly.digests,
+        links=assembly.settings.data_dir / "split",
+        changed=lambda: sync_tags(assembly),
+    )
 
 
 async def sync_tags(assembly: Assembly) -> None:
