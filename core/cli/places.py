@@ -8,8 +8,9 @@ import httpx
 import orjson
 import typer
 
-from hoshikage.core.cli.models import Name, size
+from hoshikage.core.cli.models import Name
 from hoshikage.core.cli.serving import ServerDown
+from hoshikage.core.cli.sizes import size
 from hoshikage.core.cli.start import Json, Port, assembly, server_url
 from hoshikage.core.cli.tables import new_table, print_table
 from hoshikage.core.errors import HoshikageError

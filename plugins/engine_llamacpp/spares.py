@@ -32,6 +32,11 @@ class Spares:
         self._refill: asyncio.Task[None] | None = None
         self._closed = False
 
+    @property
+    def waiting(self) -> tuple[int, ...]:
+        """The process ids of those that wait and live."""
+        return tuple(child.pid for child in self._waiting if child.alive)
+
     async def take(self) -> Child:
         """A process without a model: one that waits, or else a new one."""
         while self._waiting:

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 from hoshikage.plugins.engine_llamacpp.worker.prefix_tree import common_length
 from hoshikage.plugins.engine_llamacpp.worker.state_file import (
     SUFFIX,
+    TEMPORARY,
     BadStateFile,
     read_memory,
     read_tokens,
+    remove_leftovers,
     write_state,
 )
 
@@ -58,6 +60,8 @@ class SavedStates:
         self._known: dict[str, Saved] = {}
         self.saved_bytes = 0
         for folder in self._folders:
+            with contextlib.suppress(OSError):
+                remove_leftovers(folder / store.key)
             for file in sorted((folder / store.key).glob(f"*{SUFFIX}")):
                 self._note(file)
 
@@ -174,7 +178,7 @@ def move(file: Path, folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
         # Under a temporary name first: the two folders are on different file systems.
-        temporary = folder / f".{file.name}.tmp"
+        temporary = folder / f".{os.getpid()}.{file.name}{TEMPORARY}"
         shutil.copyfile(file, temporary)
         shutil.copystat(file, temporary)
         temporary.replace(folder / file.name)

@@ -22,6 +22,7 @@ PREFIX: Final = struct.Struct("<8sII")  # magic, version, length of the head
 MAX_HEAD_BYTES: Final = 64 << 10
 MAX_TOKENS: Final = 1 << 24
 SUFFIX: Final = ".state"
+TEMPORARY: Final = ".tmp"
 TOKEN_BYTES: Final = 4
 
 
@@ -61,7 +62,7 @@ def write_state(file: Path, *, key: str, scope: str, tokens: Seq[int], memory: B
     text = array.array("i", tokens).tobytes()
     view = memoryview(memory).cast("B")
     head = msgspec.msgpack.encode(Head(key, scope, len(tokens), view.nbytes, zlib.crc32(text), zlib.crc32(view)))
-    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=".", suffix=SUFFIX + ".tmp")
+    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{os.getpid()}.", suffix=SUFFIX + TEMPORARY)
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb", buffering=0) as stream:
@@ -105,6 +106,14 @@ def read_memory(file: Path) -> bytearray:
     if done != head.n_bytes or zlib.crc32(memory) != head.memory_crc:
         raise BadStateFile("its memory is damaged")
     return memory
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of processes that were killed while they wrote."""
+    for file in folder.glob(f".*{TEMPORARY}"):
+        pid = file.name.split(".")[1]
+        if not pid.isdecimal() or not Path(f"/proc/{pid}").exists():
+            file.unlink(missing_ok=True)
 
 
 def _read_tokens(stream: BinaryIO) -> tuple[Head, list[int]]:

@@ -217,6 +217,18 @@ def test_moving_keeps_age_and_content(shelf, tmp_path):
     assert (content, 5, False) == (moved.read_bytes(), moved.stat().st_mtime, file.exists())
 
 
+def test_leftovers_of_killed_writers_go(shelf):
+    """Temporary files of processes that are no more are removed; one that is being written stays."""
+    folder = shelf.disk / "model"
+    folder.mkdir(parents=True)
+    (folder / ".4194999.abc.state.tmp").write_bytes(b"half")
+    (folder / ".odd.tmp").write_bytes(b"half")
+    (folder / f".{os.getpid()}.abc.state.tmp").write_bytes(b"half")
+    shelf.states()
+
+    assert [f".{os.getpid()}.abc.state.tmp"] == [f.name for f in folder.iterdir()]
+
+
 def test_making_room_for_nothing_empties_a_folder(shelf):
     """The limit 0 keeps no file; a folder that does not exist is empty already."""
     save(shelf.states(), 1, 2)
