@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from hoshikage import ModelRecord
 
 MIB = 1 << 20
+DISK_BYTES = 64 * MIB
 
 
 @contextlib.contextmanager
-def ram_disk(point: Path, *, size_bytes: int = 64 * MIB, options: str = "mode=0700") -> Iterator[Path]:
+def ram_disk(point: Path, *, size_bytes: int = DISK_BYTES, options: str = "mode=0700") -> Iterator[Path]:
     """A tmpfs of this size; where mounting is not allowed, a folder on the one that every Linux has."""
     point.mkdir(exist_ok=True)
     mounted = mount(point, f"size={size_bytes},{options}")
@@ -55,7 +56,7 @@ def unmount(point: Path) -> None:
 
 def is_mounted(point: Path) -> bool:
     """Whether it is a mount point."""
-    return point.is_mount()
+    return point.is_mount() and not point.is_symlink()
 
 
 def model(file: Path, *, size_bytes: int = MIB, fill: bytes = b"") -> ModelRecord:
