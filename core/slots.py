@@ -342,6 +342,8 @@ class ModelSlot:
                 staged=self.staged,
                 seconds=round(self.load_s, 3),
             )
+            if self._placement.copy_later:
+                self._storage.copy_later(self.record)
             self._answer(self._model)
 
     async def _placed(self) -> LoadedModel:

@@ -27,11 +27,13 @@ class Placement:
         copy: the staged copy, held until `Storage.release`; `None` is the disk.
         note: why it is the disk, where a stager would have been there for it.
         stager: who holds the copy; it may not be the one in use any more when the copy is released.
+        copy_later: a copy is wanted for the next load.
     """
 
     copy: StagedCopy | None = None
     note: str = ""
     stager: Stager | None = None
+    copy_later: bool = False
 
 
 class Storage:
@@ -96,6 +98,8 @@ class Storage:
         stager = self.stager
         if stager is None:
             return Placement(note=f"loaded from disk: {self._stagers[0].space().reason}")
+        if not stager.waits and stager.find(record) is None:
+            return Placement(note="loaded from disk: its copy on the RAM disk is made meanwhile", copy_later=True)
         try:
             copy = await stager.stage(record)
         except StagingRefused as error:
@@ -142,10 +146,13 @@ class Storage:
 
     def prefetch(self, record: ModelRecord) -> None:
         """Begin to stage a model that will be wanted soon, where that costs no other copy."""
+        if self.stager is not None and self.stager.space().free_bytes >= record.size_bytes:
+            self.copy_later(record)
+
+    def copy_later(self, record: ModelRecord) -> None:
+        """Begin to stage a model for its next load; others that are used less may leave for it."""
         stager = self.stager
         if stager is None or record.file is None or record.file in self._prefetching or stager.find(record):
-            return
-        if stager.space().free_bytes < record.size_bytes:
             return
         task = asyncio.create_task(self._fetch(stager, record), name=f"prefetch of {record.name}")
         self._prefetching[record.file] = task

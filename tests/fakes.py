@@ -201,6 +201,7 @@ class FakeStager:
     folder: Path
     name: str = "fake_stager"
     available: bool = True
+    waits: bool = True
     refusal: Exception | None = None
     copies: dict[Path, StagedCopy] = field(default_factory=dict)
     pinned: set[Path] = field(default_factory=set)

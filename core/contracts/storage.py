@@ -73,9 +73,14 @@ class Stager(Protocol):
     """Keeps copies of model files in a fast place, within a budget of its own.
 
     The kernel asks the first stager that is available. All methods are called in the event loop; copying runs off it.
+
+    Attributes:
+        waits: a load waits for the copy. Otherwise a model without one is loaded from disk at once, and the copy is
+            made meanwhile, for the next load.
     """
 
     name: str
+    waits: bool
 
     async def start(self) -> None:
         """Get the place ready, take over the whole copies found there, and clean up what a killed process left.

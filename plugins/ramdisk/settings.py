@@ -44,6 +44,13 @@ class RamDiskSettings:
     keep_on_stop: Annotated[
         bool, Meta(description="Keep the copies when the server stops, so that the next start finds them.")
     ] = False
+    wait: Annotated[
+        bool,
+        Meta(
+            description="A load waits for the copy. Otherwise it is from disk the first time, and the copy is made "
+            "meanwhile, for the next."
+        ),
+    ] = False
     verify: Annotated[bool, Meta(description="Read each new copy back and compare its SHA-256 with the source's.")] = (
         True
     )

@@ -331,3 +331,16 @@ async def raising() -> None:
 
 def complaints(logs: list[dict]) -> list[dict]:
     return [line for line in logs if line["event"] == "stager_broke_its_contract"]
+
+
+async def test_a_load_need_not_wait_for_a_copy(storage_of: StorageOf, tmp_path: Path):
+    """A stager that lets loads go ahead is asked for the copy afterwards; the next load reads it."""
+    stager = FakeStager(tmp_path / "ram", waits=False)
+    storage = storage_of(stager)
+    first = await storage.place(A)
+    storage.copy_later(A)
+    await until(lambda: stager.copies)
+    second = await storage.place(A)
+
+    assert (None, True, "made meanwhile") == (first.copy, first.copy_later, first.note[-14:])
+    assert (stager.copies[A.file], False) == (second.copy, second.copy_later)
