@@ -5,20 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import time
 from contextlib import aclosing
 from dataclasses import replace
 
 import pytest
 from structlog.testing import capture_logs
 
-from hoshikage import ChatRequest, Chunk, Done, Message, Started, Usage
-from hoshikage.core.errors import EngineFailed, InvalidRequest, ModelLoadFailed, QueueFull
+from hoshikage import ChatRequest, Chunk, Done, EmbedRequest, Message, ModelRecord, Started, Usage
+from hoshikage.core.errors import EngineFailed, InvalidRequest, ModelLoadFailed, QueueFull, StagingRefused
 from hoshikage.core.log import set_up_logging
 from hoshikage.core.residence import Demand
 from hoshikage.core.settings import LogSettings
 from hoshikage.plugins.access_log.observer import AccessLog
 from tests.core.pipelines import CALLER, RECORD, REQUEST, World
-from tests.fakes import FakeFilter, FakeObserver, until
+from tests.fakes import FakeFilter, FakeObserver, FakeStager, until
 
 MARKER = "秘密-marker-7f3a"
 
@@ -397,3 +398,61 @@ async def test_texts_are_logged_on_debug_only(world_with, engine, logged, level:
 
     outcomes = [line.get("outcome") for line in map(json.loads, text.splitlines()) if line["event"] == "request_done"]
     assert (["done", "error", "cancelled"], told) == (outcomes, MARKER in text)
+
+
+# --- where the model was read from, and how long it stays ---
+
+
+async def test_notes_of_a_load_reach_the_receipts(world_with, residence_with, tmp_path):
+    """The receipts of every answer of a model say why it was loaded from disk."""
+    record = replace(RECORD, file=tmp_path / "a.gguf")
+    stager = FakeStager(tmp_path, refusal=StagingRefused("the RAM disk is full"))
+    world = World(residence_with(max_loaded=1, stagers=[stager]))
+    for _ in range(2):
+        await world.answer(record=record)
+    _, receipt = await world.pipeline.embed(EmbedRequest("r2", "a", ("x",)), record, CALLER)
+
+    assert [("loaded from disk: the RAM disk is full",)] * 3 == [r.notes for r in world.book.newest()]
+    assert receipt in world.book.newest()
+
+
+async def test_a_receipt_without_notes(world):
+    """Where there is nothing to stage there is nothing to say."""
+    await world.answer()
+
+    assert () == world.receipt().notes
+
+
+@pytest.mark.parametrize(
+    ("keep_alive_s", "left_s"), [(None, 300), (60, 60), (0.5, 0.5), (-1, None)], ids=["settings", "s", "ms", "ever"]
+)
+async def test_keep_alive_of_a_request(world, keep_alive_s: float | None, left_s: float | None):
+    """Each request says how long its model stays after the answer; without it the settings do."""
+    await world.answer(replace(REQUEST, keep_alive_s=keep_alive_s))
+    (view,) = world.residence.views()
+
+    assert left_s == (view.expires_at and pytest.approx(view.expires_at - time.time(), abs=0.3))
+
+
+async def test_keep_alive_of_zero(world, engine):
+    """A request with `keep_alive` 0 is answered in full, then its model goes."""
+    *_, done = await world.answer(replace(REQUEST, keep_alive_s=0))
+    await until(lambda: engine.models[0].closed)
+
+    assert "stop" == done.finish_reason
+
+
+async def test_a_waiting_request_has_its_model_staged(world_with, residence_with, engine, tmp_path):
+    """While a request waits behind another model, its own is copied to the RAM disk."""
+    stager = FakeStager(tmp_path)
+    world = World(residence_with(max_loaded=1, stagers=[stager]))
+    engine.hold.clear()
+    first = asyncio.create_task(world.answer())
+    await until(lambda: engine.loads)
+    second = asyncio.create_task(world.answer(record=ModelRecord("b", tmp_path / "b.gguf", engine="fake")))
+    await until(lambda: stager.copies)
+    before = list(engine.loads)
+    engine.hold.set()
+    await asyncio.gather(first, second)
+
+    assert (["a"], ["a", "b"]) == (before, engine.loads)

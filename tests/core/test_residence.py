@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from dataclasses import replace
 
 import pytest
 
 from hoshikage import LoadPlan, MemoryNeed, ModelRecord
-from hoshikage.core.errors import InsufficientMemory, ModelLoadFailed, StagingRefused
+from hoshikage.core.contracts import MemoryStatus
+from hoshikage.core.errors import (
+    InsufficientMemory,
+    ModelFileError,
+    ModelLoadFailed,
+    ServerStopping,
+    StagingRefused,
+)
 from hoshikage.core.memory import MainMemory
+from hoshikage.core.pins import Pins
 from hoshikage.core.residence import Demand
 from hoshikage.core.settings import ResidencySettings
+from hoshikage.core.vram import Gpu
 from tests.fakes import FakeStager, until
 
 GIB = 1 << 30
@@ -291,6 +302,140 @@ async def test_a_model_keeps_its_own_time(residence_with):
     await until(lambda: model.closed)
 
 
+async def test_two_loads_at_once_know_of_each_other(residence_with, engine):
+    """What was let in counts with all that it will take, before its load begins and while it loads."""
+    residence = residence_with(memory=MainMemory(GIB, GIB))
+    need = MemoryNeed(context_bytes=500 << 20)
+    engine.hold.clear()
+    lease = residence.lease(Demand(A, need=need))
+    before = residence.lease(Demand(B, need=need))
+    loading = asyncio.create_task(lease.model())
+    await until(lambda: engine.loads)
+    meanwhile = residence.lease(Demand(B, need=need))
+    beside = residence.lease(Demand(C, need=MemoryNeed(context_bytes=200 << 20)))
+    engine.hold.set()
+    await loading
+
+    assert (None, None, True) == (before, meanwhile, beside is not None)
+
+
+async def test_two_models_load_at_the_same_time(residence_with, engine):
+    """With room for both, neither waits for the other."""
+    residence = residence_with(max_loaded=2)
+    engine.hold.clear()
+    loading = [asyncio.create_task(residence.lease(Demand(record)).model()) for record in (A, B)]
+    await until(lambda: len(engine.loads) == 2)
+    both = states(residence)
+    engine.hold.set()
+    await asyncio.gather(*loading)
+
+    assert [("a", "loading"), ("b", "loading")] == both
+
+
+async def test_another_request_for_a_loading_model_needs_nothing_more(residence_with, engine):
+    """What is being loaded is not counted twice; only a longer context than it gets needs more."""
+    residence = residence_with(memory=MainMemory(GIB, GIB))
+    need, longer = MemoryNeed(context_bytes=500 << 20), MemoryNeed(context_bytes=600 << 20)
+    too_long = MemoryNeed(context_bytes=900 << 20)
+    engine.hold.clear()
+    loading = asyncio.create_task(residence.lease(Demand(A, need=need)).model())
+    same = residence.lease(Demand(A, need=need))
+    await until(lambda: engine.loads)
+    more = residence.lease(Demand(A, 4096, longer))
+    with pytest.raises(InsufficientMemory):
+        residence.lease(Demand(A, 8192, too_long))
+    taken = residence.memory().ram_bytes
+    engine.hold.set()
+    await loading
+
+    assert (True, True, longer.ram_bytes) == (same is not None, more is not None, taken)
+
+
+async def test_a_failed_load_gives_its_memory_back(residence_with, engine):
+    """After a load that failed its memory is free for the next one."""
+    residence = residence_with(memory=MainMemory(GIB, GIB))
+    need = MemoryNeed(context_bytes=700 << 20)
+    engine.error = ModelLoadFailed("no")
+    lease = residence.lease(Demand(A, need=need))
+    with pytest.raises(ModelLoadFailed):
+        await lease.model()
+    lease.release()
+
+    assert None is not residence.lease(Demand(B, need=need))
+
+
+async def test_the_refusal_names_pinned_models(residence_with, engine):
+    """Who is in the way for ever is named."""
+    residence = residence_with(memory_gib=1)
+    await residence.pin(A, pinned=True)
+    (await used(residence, A)).memory = MemoryNeed(context_bytes=GIB)
+
+    with pytest.raises(InsufficientMemory, match=r"\(pinned: a\)"):
+        residence.lease(Demand(B, need=MemoryNeed(context_bytes=1)))
+
+
+async def test_lack_on_cards_is_told_apart(residence_with):
+    """A refusal says which memory is missing."""
+    residence = residence_with()
+    residence._budget.measure_gpus = lambda: (Gpu(GIB),)
+
+    with pytest.raises(InsufficientMemory, match=f"{GIB} bytes of GPU memory would be missing"):
+        residence.lease(Demand(A, need=MemoryNeed(vram_bytes=GIB + GIB // 2)))
+
+
+async def test_memory_of_all_models(residence_with, engine):
+    """The status adds up what loaded models take, and says what is left."""
+    residence = residence_with(memory=MainMemory(GIB, GIB))
+    engine.needs = {"a": MemoryNeed(weights_bytes=1, context_bytes=2), "b": MemoryNeed(other_bytes=4, vram_bytes=8)}
+    for record in (A, B):
+        await used(residence, record)
+
+    assert MemoryStatus(7, 8, GIB - (256 << 20) - 1, None) == residence.memory()
+
+
+async def test_a_damaged_file_is_no_error_before_its_load(residence_with, engine):
+    """A header that cannot be read lets the load say what is wrong."""
+    residence = residence_with()
+
+    async def estimate(record, context_length=0):
+        raise ModelFileError("damaged")
+
+    engine.estimate = estimate
+
+    assert Demand(A) == await residence.demand(A)
+
+
+@pytest.mark.parametrize(
+    ("own", "timeout_s", "left_s"),
+    [("1h", 5, 3600), (60, 5, 60), (0.5, 5, 0.5), ("-1m", 5, None), (-1, 5, None), (None, 5, 5), (None, 0, None)],
+)
+async def test_how_long_models_stay(residence_with, own, timeout_s: float, left_s: float | None):
+    """A model's own `keep_alive` in any form, else the settings' timeout, of which 0 is never."""
+    residence = residence_with(idle_timeout_s=timeout_s)
+    await used(residence, replace(A, parameters={"keep_alive": own} if own is not None else {}))
+    (view,) = residence.views()
+
+    assert left_s == (view.expires_at and pytest.approx(view.expires_at - time.time(), abs=0.3))
+
+
+async def test_nothing_is_loaded_after_the_stop(residence_with, engine):
+    """A request that gets its turn while all are stopped is told so, and leaves no slot behind."""
+    residence = residence_with(max_loaded=1)
+    errors: list[Exception] = []
+    await residence.lease(Demand(A)).model()
+
+    def next_one() -> None:
+        try:
+            residence.lease(Demand(B))
+        except ServerStopping as error:
+            errors.append(error)
+
+    residence.call_on_change(next_one)
+    await residence.stop()
+
+    assert (True, ["a"], ["a"]) == (bool(errors), engine.loads, list(residence._slots))
+
+
 # --- contexts ---
 
 
@@ -419,3 +564,170 @@ async def test_a_waiting_model_is_staged_meanwhile(residence_with, on_disk, tmp_
     residence.prefetch(on_disk)
 
     assert 2 == stager.done.count(("stage", "a"))
+
+
+async def test_a_copy_that_is_being_loaded_counts_once(residence_with, engine, on_disk, tmp_path):
+    """While a staged model loads, its weights are in the copy alone, and another model still fits."""
+    stager = FakeStager(tmp_path)
+    need = MemoryNeed(weights_bytes=500 << 20, context_bytes=100 << 20)
+    await stager.stage(replace(on_disk, size_bytes=need.weights_bytes))
+    residence = residence_with(stagers=[stager], memory=MainMemory(GIB, GIB))
+    engine.hold.clear()
+    loading = asyncio.create_task(residence.lease(Demand(on_disk, need=need)).model())
+    await until(lambda: engine.loads)
+
+    assert None is not residence.lease(Demand(B, need=MemoryNeed(context_bytes=600 << 20)))
+    engine.hold.set()
+    await loading
+
+
+async def test_weights_of_a_copy_are_not_on_the_models_account(residence_with, engine, on_disk, tmp_path):
+    """`memory_gib` bounds what models take themselves; the RAM disk has a budget of its own."""
+    residence = residence_with(stagers=[FakeStager(tmp_path)], memory_gib=1)
+    engine.needs["a"] = MemoryNeed(weights_bytes=GIB)
+    await used(residence, on_disk)
+
+    assert None is not residence.lease(Demand(B, need=MemoryNeed(context_bytes=GIB)))
+
+
+async def test_a_model_does_not_push_out_its_own_copy(residence_with, on_disk, tmp_path):
+    """The copy that is to be read is not what makes room; the refusal counts without it."""
+    stager = FakeStager(tmp_path)
+    await stager.stage(replace(on_disk, size_bytes=GIB))
+    residence = residence_with(stagers=[stager], memory=MainMemory(GIB, GIB))
+
+    with pytest.raises(InsufficientMemory):
+        residence.lease(Demand(on_disk, need=MemoryNeed(weights_bytes=GIB, context_bytes=GIB)))
+    assert [("stage", "a")] == stager.done
+
+
+async def test_pinned_and_held_copies_make_no_room(residence_with, on_disk, tmp_path):
+    """A copy that somebody wants to keep, or reads, does not leave."""
+    stager = FakeStager(tmp_path)
+    await stager.stage(replace(on_disk, size_bytes=GIB))
+    residence = residence_with(stagers=[stager], memory=MainMemory(GIB, GIB))
+    wanted = Demand(B, need=MemoryNeed(context_bytes=GIB))
+    stager.pin(on_disk, pinned=True)
+    with pytest.raises(InsufficientMemory):
+        residence.lease(wanted)
+    stager.pin(on_disk, pinned=False)
+    stager.hold(on_disk)
+
+    assert (None, [("stage", "a")]) == (residence.lease(wanted), stager.done)
+
+
+async def test_a_copy_whose_name_is_gone_makes_room_too(residence_with, on_disk, tmp_path):
+    """What counts is the file that was copied, whether or not a model still has it."""
+    stager = FakeStager(tmp_path)
+    await stager.stage(replace(on_disk, size_bytes=GIB))
+    residence = residence_with(stagers=[stager], memory=MainMemory(GIB, GIB))
+    residence.lease(Demand(B, need=MemoryNeed(context_bytes=GIB)))
+
+    await until(lambda: not stager.copies)
+
+
+@pytest.mark.parametrize("outcome", [False, StagingRefused("gone"), ZeroDivisionError()])
+async def test_a_copy_that_cannot_leave_is_not_asked_for_ever(residence_with, on_disk, tmp_path, outcome):
+    """A copy that stays changes nothing, so the waiting request is not tried again because of it."""
+    stager = FakeStager(tmp_path)
+    await stager.stage(replace(on_disk, size_bytes=GIB))
+    asked: list[ModelRecord] = []
+
+    async def unstage(record):
+        asked.append(record)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    stager.unstage = unstage
+    residence = residence_with(stagers=[stager], memory=MainMemory(GIB, GIB))
+    wanted = Demand(B, need=MemoryNeed(context_bytes=GIB))
+    residence.call_on_change(lambda: residence.lease(wanted))
+    residence.lease(wanted)
+    await until(lambda: asked and not residence._unstaging)
+
+    assert [on_disk.file] == [record.file for record in asked]
+
+
+async def test_the_stop_ends_giving_back(residence_with, on_disk, tmp_path):
+    """A copy that is just being given back does not hold up the stop."""
+    stager = FakeStager(tmp_path)
+    await stager.stage(replace(on_disk, size_bytes=GIB))
+    begun = asyncio.Event()
+
+    async def unstage(record):
+        begun.set()
+        await asyncio.Event().wait()
+
+    stager.unstage = unstage
+    residence = residence_with(stagers=[stager], memory=MainMemory(GIB, GIB))
+    residence.lease(Demand(B, need=MemoryNeed(context_bytes=GIB)))
+    await begun.wait()
+    await asyncio.wait_for(residence.stop(), 2)
+
+    assert {} == residence._unstaging
+
+
+# --- fetching ahead ---
+
+
+async def test_what_usually_follows_is_staged_ahead(residence_with, on_disk, catalog, tmp_path):
+    """After three swaps from one model to another, a load of the one stages the other."""
+    stager = FakeStager(tmp_path)
+    residence = residence_with(max_loaded=1, stagers=[stager])
+
+    async def swap() -> int:
+        """To `b`, to the model on disk, and its copy is given up; returns how often it was staged by then."""
+        for record in (B, on_disk):
+            await used(residence, record)
+            await until(lambda: len(residence.views()) == 1)
+        residence.ask_to_unload(on_disk)
+        await until(lambda: not residence.views())
+        await stager.unstage(on_disk)
+        return stager.done.count(("stage", "a"))
+
+    staged = [await swap() for _ in range(3)]
+    before = set(stager.copies)
+    await used(residence, B)
+    await until(lambda: stager.copies)
+
+    assert ([1, 2, 3], set(), {on_disk.file}) == (staged, before, set(stager.copies))
+
+
+async def test_longer_contexts_are_no_swaps(residence_with):
+    """A context that grows on a loaded model is no load, so it says nothing of what follows."""
+    residence = residence_with(max_loaded=2)
+    for record in (A, B):
+        await used(residence, record)
+    for tokens in (1000, 2000, 3000):
+        for record in (A, B):
+            await residence.lease(Demand(record, tokens)).model()
+
+    assert {"a": {"b": 1}} == residence._swaps._next
+
+
+# --- pins and copies ---
+
+
+async def test_a_pin_reaches_the_copy(residence_with, catalog, on_disk, tmp_path):
+    """Pinning pins the copy too, present or future; a file stays while any of its names is pinned."""
+    stager = FakeStager(tmp_path)
+    residence = residence_with(stagers=[stager])
+    twin = replace(on_disk, name="twin")
+    catalog.models = lambda: [on_disk, twin, B]
+    seen = []
+    for record, pinned in ((on_disk, True), (twin, True), (on_disk, False), (twin, False)):
+        await residence.pin(record, pinned=pinned)
+        seen.append(set(stager.pinned))
+
+    assert [{on_disk.file}] * 3 + [set()] == seen
+
+
+async def test_pins_are_recalled(residence_with, catalog, on_disk, tmp_path):
+    """A stager is told at the start what was pinned or unpinned while no server ran."""
+    stager = FakeStager(tmp_path / "ram", pinned={tmp_path / "b.gguf"})
+    catalog.models = lambda: [on_disk, replace(B, file=tmp_path / "b.gguf")]
+    Pins(tmp_path / "pins.json").set("a", pinned=True)
+    residence_with(stagers=[stager]).recall_pins()
+
+    assert {on_disk.file} == stager.pinned

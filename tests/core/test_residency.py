@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hoshikage.core.residency import Limits, Occupant, Room, Wanted, context_step, make_room, value_of
+from hoshikage.core.residency import (
+    Limits,
+    Occupant,
+    Room,
+    Wanted,
+    context_floor,
+    context_step,
+    make_room,
+    suffices,
+    value_of,
+)
 
 NOW = 100.0
 W = Wanted("w")
@@ -209,3 +219,31 @@ def test_missing_bytes_are_those_that_nobody_can_give(occupants: list[Occupant],
 
     most = free + sum(o.ram_bytes for o in occupants if not o.pinned and o.key != "0")
     assert (max(need - most, 0) if need else 0) == room.missing_ram_bytes
+
+
+@pytest.mark.parametrize(
+    ("wanted", "occupants", "limits", "enough"),
+    [
+        (6, [idle("a", ram_bytes=1), busy("b", ram_bytes=9)], memory(5), True),
+        (7, [idle("a", ram_bytes=1), busy("b", ram_bytes=9)], memory(5), False),
+        (7, [idle("a", ram_bytes=1), leaving("b", ram_bytes=9)], memory(5), True),
+        (0, [busy("b")], memory(max_loaded=1), False),
+        (0, [busy("w")], memory(max_loaded=1), True),
+        (0, [idle("a"), busy("b")], memory(max_loaded=2), True),
+    ],
+)
+def test_whether_those_that_leave_suffice(wanted: int, occupants: list[Occupant], limits: Limits, enough: bool):
+    """Somebody busy must end first only where the idle ones and those on the way out do not give enough."""
+    want = Wanted("w", wanted)
+    room = make_room(want, occupants, limits)
+
+    assert enough is suffices(want, occupants, limits, leaving=room.evict)
+
+
+@given(st.integers(0, 1 << 20))
+def test_the_longest_step_that_fits(most: int):
+    """It is a step, no longer than allowed, and the next one would be."""
+    step = context_floor(most)
+
+    assert step <= most
+    assert 0 == step if most < 2048 else step == context_step(step, 0) and 2 * step > most
