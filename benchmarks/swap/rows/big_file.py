@@ -34,13 +34,10 @@ class BigFileServer(OwnServer):
 
     async def start(self) -> None:
         """Generate, and serve; nothing is loaded yet."""
-        stop = threading.Event()
         try:
-            await asyncio.to_thread(make, self.ground.big, self.ground.big_bytes, self.ground.smollm2, stop, say)
+            await made(self.ground)
         except NoRoom as error:
             raise StartFailed(str(error)) from error
-        finally:
-            stop.set()  # a thread cannot be cancelled
         await self.serve()
 
 
@@ -103,6 +100,23 @@ class BigFileLoad(SwapRow):
                 await _dropped(self.ground.big)
         except CacheStays as error:
             raise MeasureFailed(str(error)) from error
+
+
+async def made(ground: Ground) -> None:
+    """Generate the file in a thread. A thread cannot be cancelled, so it is told, and waited for.
+
+    Raises:
+        NoRoom: the disk is too full.
+    """
+    stop = threading.Event()
+    work = asyncio.to_thread(make, ground.big, ground.big_bytes, ground.smollm2, stop, say)
+    task = asyncio.create_task(work, name="generate")
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        stop.set()
+        await asyncio.gather(task, return_exceptions=True)
+        raise
 
 
 async def _dropped(file: Path) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from benchmarks.rows.base import Surroundings
 
-SHORT_SWAPS, SHORT_EARLY_SWAPS = 6, 2
+SHORT_SWAPS, SHORT_EARLY_SWAPS = 4, 2
 LOOK_EVERY = 5
 
 

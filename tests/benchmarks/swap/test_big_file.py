@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +14,12 @@ from benchmarks.answers import Work
 from benchmarks.contestants import Bare, Setup
 from benchmarks.swap import big_file
 from benchmarks.swap.big_file import NoRoom, Stopped, make, shape_of, weights
+from benchmarks.swap.ground import Ground
+from benchmarks.swap.rows.big_file import made
 
 MIB = 2**20
 VOCABULARY = 49152
+LIMIT_S = 60.0
 
 
 @pytest.mark.parametrize("size", [64 * MIB, 200 * MIB, 4096 * MIB, 16384 * MIB])
@@ -68,6 +73,28 @@ def test_an_interruption_leaves_nothing_behind(smollm2_path: Path, tmp_path: Pat
         make(tmp_path / "big.gguf", 60 * MIB, smollm2_path, stop, print)
 
     assert [] == list(tmp_path.iterdir())
+
+
+@pytest.mark.model
+async def test_a_cancelled_run_waits_for_its_thread(
+    smollm2_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Else the thread would put the file there after everything was cleaned up."""
+    loop, begun, file = asyncio.get_running_loop(), asyncio.Event(), tmp_path / "deeper" / "big.gguf"
+
+    def observed(*arguments: Any) -> None:
+        loop.call_soon_threadsafe(begun.set)
+        make(*arguments)
+
+    monkeypatch.setattr("benchmarks.swap.rows.big_file.make", observed)
+    task = asyncio.create_task(made(Ground(smollm2_path, smollm2_path, file, 60 * MIB, None)))
+    async with asyncio.timeout(LIMIT_S):
+        await begun.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    assert [] == list(file.parent.iterdir())
 
 
 def test_a_full_disk_is_told_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
