@@ -26,7 +26,7 @@ def status_routes(server: ServerApi) -> RouteGroup:
 
     @blueprint.get("/ready")
     async def ready() -> tuple[dict[str, Any], int]:
-        """The model map can be read, and what is to be loaded at start is loaded; a broken map is an error."""
+        """What is to be loaded at start is loaded; a map that breaks later leaves the models that were read last."""
         now = server.status()
         status = "loading" if now.preloading else "ready"
         return {"status": status, "models": len(server.models())}, 503 if now.preloading else 200

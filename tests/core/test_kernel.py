@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import re
@@ -17,12 +18,15 @@ from hoshikage.core import kernel as kernel_module
 from hoshikage.core.errors import ModelLoadFailed, ModelNotFound, PluginError, RegistryError
 from hoshikage.core.http.collected import Collector
 from hoshikage.core.kernel import Kernel, assemble, sync_tags
+from hoshikage.core.pins import Pins
 from hoshikage.core.registry import ModelEntry, Registry
 from tests.fakes import until
+from tests.staged import put_models, put_stager
 
 CALLER = Caller()
 ECHO = ModelEntry(path="", model="", engine="echo", stop=())
 SHORT_S = 0.01
+STOP_LIMIT_S = 2.0
 
 ENGINE_FILE = """
 from hoshikage import hookimpl
@@ -436,3 +440,125 @@ async def test_stop_unloads_everything(kernel_of):
     await kernel.stop()
 
     assert [] == loaded(kernel)
+
+
+# --- models of the start ---
+
+
+async def preloaded(kernel: Kernel) -> list[str]:
+    """The loads in their order, once all are through."""
+    with capture_logs() as logs:
+        await kernel.start()
+        await until(lambda: not kernel.status().preloading)
+    return [line["model"] for line in logs if line["event"] == "model_loaded"]
+
+
+async def test_models_are_preloaded_in_order(kernel_of, environ):
+    """What the settings name is loaded at the start, one after another, by any spelling; it stays as others do."""
+    for name in ("one", "two"):
+        registry_of(environ).add(name, ECHO)
+    kernel = kernel_of(HOSHIKAGE_RESIDENCY__PRELOAD='["Two:latest", "echo", "one"]')
+    before = kernel.status().preloading
+
+    assert (True, ["two", "echo", "one"]) == (before, await preloaded(kernel))
+    assert all(view.expires_at for view in kernel.status().loaded)
+
+
+async def test_a_preload_that_fails_is_passed_over(kernel_of, environ):
+    """An unknown model, one that cannot be loaded, and one whose engine breaks are each said; the next is loaded."""
+    registry_of(environ).add("bad", msgspec.structs.replace(ECHO, options={"fail_load": "no memory"}))
+    registry_of(environ).add("wrong", msgspec.structs.replace(ECHO, options={"context_length": "long"}))
+    registry_of(environ).add("huge", msgspec.structs.replace(ECHO, options={"memory_bytes": 1 << 60}))
+    kernel = kernel_of(HOSHIKAGE_RESIDENCY__PRELOAD='["nobody", "bad", "wrong", "huge", "echo"]')
+    with capture_logs() as logs:
+        await kernel.start()
+        await until(lambda: not kernel.status().preloading)
+
+    failed = [line["model"] for line in logs if line["event"] == "preload_failed"]
+    assert (["nobody", "bad", "wrong", "huge"], [("echo", "ready")]) == (failed, loaded(kernel))
+
+
+async def test_an_engine_that_breaks_does_not_end_the_preload(kernel_of, environ, tmp_path):
+    """An error that the contract does not allow is logged, and the server becomes ready."""
+    (tmp_path / "data/plugins").mkdir(parents=True)
+    (tmp_path / "data/plugins/extra_five.py").write_text(
+        f"{ENGINE_FILE}"
+        "\nasync def estimate(record, context_length=0):\n    raise ZeroDivisionError\n\nENGINE.estimate = estimate\n"
+    )
+    registry_of(environ).add("mine", ModelEntry(path="", model="", engine="filed"))
+    kernel = kernel_of(HOSHIKAGE_RESIDENCY__PRELOAD='["mine", "echo"]')
+
+    assert ["echo"] == await preloaded(kernel)
+
+
+async def test_a_stop_ends_the_preload(kernel_of):
+    """A kernel that is stopped while it preloads does not wait for the rest."""
+    kernel = kernel_of(HOSHIKAGE_RESIDENCY__PRELOAD='["echo"]', HOSHIKAGE_ECHO__LOAD_DELAY_S="60")
+    await kernel.start()
+    await until(lambda: loaded(kernel) == [("echo", "loading")])
+    await asyncio.wait_for(kernel.stop(), STOP_LIMIT_S)
+
+    assert [] == loaded(kernel)
+
+
+# --- the order of the end ---
+
+
+async def test_stop_goes_from_the_models_down_to_their_places(environ, tmp_path):
+    """First the models are closed, then their engines, then the stagers whose copies they read."""
+    variables = put_stager(tmp_path / "data")
+    (tmp_path / "data/plugins/extra_six.py").write_text(ENGINE_FILE)
+    (tmp_path / "x.gguf").write_bytes(b"weights")
+    registry_of(environ).add("mine", ModelEntry(path=str(tmp_path), model="x.gguf", engine="filed"))
+    kernel = Kernel(assemble({**environ, **variables}))
+    await kernel.start()
+    await kernel.load("mine", keep_alive_s=None, caller=CALLER)
+    ended: list[str] = []
+    stager = kernel._storage.stager
+    engine = next(e for e in kernel._assembly.engines if e.name == "filed")
+    for name, part, method in (
+        ("model", engine.models[0], "close"),
+        ("copy", stager, "release"),
+        ("engine", engine, "close"),
+        ("stager", stager, "stop"),
+    ):
+        setattr(part, method, noting(ended, name, getattr(part, method)))
+    await kernel.stop()
+
+    assert ["model", "copy", "engine", "stager"] == ended
+    assert 1 == engine.models[0].closed
+
+
+def noting(ended: list[str], name: str, method):
+    """The method, which also notes that it was called."""
+
+    def noted(*arguments):
+        ended.append(name)
+        return method(*arguments)
+
+    return noted
+
+
+async def test_pins_of_the_command_line_reach_the_stager(environ, tmp_path):
+    """What was pinned while no server ran is known to the stager after the start."""
+    variables = put_stager(tmp_path / "data")
+    put_models(tmp_path / "data", mine={}, other={})
+    Pins(tmp_path / "data/pins.json").set("mine", pinned=True)
+    kernel = Kernel(assemble({**environ, **variables}))
+    await kernel.start()
+    pinned = set(kernel._storage.stager.pinned)
+    await kernel.stop()
+
+    assert {tmp_path / "data/files/mine.gguf"} == pinned
+
+
+async def test_receipts_say_why_it_was_the_disk(environ, tmp_path):
+    """Where the RAM disk is not available, the receipt of an answer says so."""
+    variables = put_stager(tmp_path / "data", available=False)
+    put_models(tmp_path / "data", mine={})
+    kernel = Kernel(assemble({**environ, **variables}))
+    await kernel.start()
+    *_, done = await answer(kernel, "mine")
+    await kernel.stop()
+
+    assert ("loaded from disk: told so",) == done.receipt.notes

@@ -9,7 +9,8 @@ from quart import Quart
 
 from hoshikage import EngineCounters, ModelRecord
 from hoshikage.core.contracts import KernelStatus, LoadedView
-from hoshikage.plugins.routes_status.routes import loaded_row, status_routes
+from hoshikage.plugins.routes_status.routes import status_routes
+from tests.fakes import until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,35 +47,6 @@ def client():
     return app.test_client()
 
 
-def test_loaded_model_as_json():
-    """A loaded model is shown with its state and what it holds."""
-    row = loaded_row(VIEW)
-    del row["counters"]
-
-    assert {
-        "name": "gemma",
-        "state": "ready",
-        "engine": "echo",
-        "since": "1970-01-01T00:00:00.000000+00:00",
-        "expires_at": None,
-        "running": 2,
-        "context_length": 4096,
-        "size_bytes": 1000,
-        "pid": 17,
-    } == row
-
-
-def test_counters_of_a_loaded_model():
-    """Every counter of the engine is shown; times in milliseconds' precision."""
-    counters = loaded_row(VIEW)["counters"]
-
-    assert set(EngineCounters.__slots__) == set(counters)
-    assert (3, 0.123, 5, 0, 4096, 8) == tuple(
-        counters[name]
-        for name in ("steps", "compute_s", "prefill_tokens", "decode_tokens", "cells_total", "cells_kept")
-    )
-
-
 async def test_status_route_shows_the_whole(client):
     """The status has the requests, the loaded models with their counters, and the versions."""
     status = await (await client.get("/v1/status")).get_json()
@@ -99,3 +71,73 @@ async def test_status_route_shows_the_whole(client):
 async def test_small_routes(client, path: str, body: dict[str, object]):
     """Alive, ready and version are one line each."""
     assert body == await (await client.get(path)).get_json()
+
+
+# --- through the whole application ---
+
+
+async def test_ready_waits_for_the_models_of_the_settings(place_of):
+    """While what is to be loaded at start is loading, the server is alive and not ready."""
+    place = await place_of(HOSHIKAGE_RESIDENCY__PRELOAD='["small"]', HOSHIKAGE_ECHO__LOAD_DELAY_S="0.3")
+    at_first = await place.get("/ready")
+    alive, _ = await place.get("/health")
+    _, status = await place.get("/v1/status")
+    await until(lambda: not place.kernel.status().preloading)
+
+    assert ((503, {"status": "loading", "models": 3}), 200, True) == (at_first, alive, status["preloading"])
+    assert ((200, {"status": "ready", "models": 3}), ["small"]) == (await place.get("/ready"), place.loaded())
+
+
+async def test_a_preload_that_fails_does_not_keep_the_server_from_being_ready(place_of):
+    """What cannot be loaded is passed over; requests to it say why."""
+    place = await place_of(HOSHIKAGE_RESIDENCY__PRELOAD='["nobody", "big", "small"]')
+    await until(lambda: not place.kernel.status().preloading)
+
+    assert (200, ["small"]) == ((await place.get("/ready"))[0], place.loaded())
+
+
+async def test_without_preload_it_is_ready_at_once(place):
+    """Nothing is waited for."""
+    assert (200, {"status": "ready", "models": 3}) == await place.get("/ready")
+
+
+async def test_a_model_map_that_breaks_meanwhile(place):
+    """The models that were read last go on being served, so the server stays ready."""
+    (place.kernel.settings.data_dir / "model_map.json").write_text("{oops")
+
+    assert (200, {"status": "ready", "models": 3}) == await place.get("/ready")
+
+
+async def test_status_shows_all_tiers(place):
+    """From the loaded model down to its copy on the RAM disk, with the room and the memory there."""
+    await place.post("/v1/load", model="small")
+    await place.post("/v1/pin", model="small")
+    _, status = await place.get("/v1/status")
+    (loaded,), (staged,), ramdisk = status["loaded"], status["staged"], status["ramdisk"]
+    data = place.kernel.settings.data_dir
+
+    assert ("small", True, True, 1000, []) == (
+        loaded["name"],
+        loaded["staged"],
+        loaded["pinned"],
+        loaded["memory"]["ram_bytes"],
+        loaded["notes"],
+    )
+    assert (str(data / "files" / "small.gguf"), 100, 100, "ready", True, True) == tuple(
+        staged[key] for key in ("file", "size_bytes", "done_bytes", "state", "pinned", "held")
+    )
+    assert (str(data / "ram"), True, "", 100) == tuple(
+        ramdisk[key] for key in ("path", "available", "reason", "used_bytes")
+    )
+    assert (1000, 0, None) == tuple(status["memory"][key] for key in ("ram_bytes", "vram_bytes", "free_vram_bytes"))
+    assert status["memory"]["free_ram_bytes"] > 0
+
+
+async def test_status_says_why_a_model_was_loaded_from_disk(place_of):
+    """Without a RAM disk its reason is there, and at the loaded model."""
+    place = await place_of(available=False)
+    await place.post("/v1/load", model="small")
+    _, status = await place.get("/v1/status")
+
+    assert (False, "told so", []) == (status["ramdisk"]["available"], status["ramdisk"]["reason"], status["staged"])
+    assert (False, ["loaded from disk: told so"]) == (status["loaded"][0]["staged"], status["loaded"][0]["notes"])
