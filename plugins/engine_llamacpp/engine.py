@@ -56,7 +56,10 @@ class LlamaCppEngine:
             raise ModelLoadFailed(f"model {record.name!r} cannot be loaded: {error.message}") from error
         scope = self._prefix_cache.scope
         init = init_frame(record, self._settings, reuses_prefixes=scope != "off")
-        return await LlamaCppModel.start(record.name, init, scoped=scope == "caller")
+        try:
+            return await LlamaCppModel.start(record.name, init, scoped=scope == "caller")
+        except ModelLoadFailed as error:
+            raise type(error)(f"{error.message} (file: {record.file})") from error
 
 
 def init_frame(record: ModelRecord, settings: LlamaCppSettings, *, reuses_prefixes: bool = True) -> frames.Init:
