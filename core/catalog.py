@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from hoshikage.core.contracts import Message, ModelFacts, ModelRecord
+from hoshikage.core.contracts import Message, ModelFacts, ModelRecord, WatchingSource
 from hoshikage.core.errors import ModelFileError, ModelLoadFailed, ModelNotFound, RegistryError
 from hoshikage.core.gguf import missing_parts, parts_of
 from hoshikage.core.gotemplate import TemplateNotTranslatable, effective_template
@@ -47,6 +47,22 @@ class Catalog:
         self._complaint = ""
         self._untranslatable: set[tuple[str, str]] = set()
         self._facts: dict[tuple[object, ...], ModelFacts] = {}
+
+    async def start(self) -> None:
+        """Let the sources that watch something begin; one that fails hides no other."""
+        for source in self._watching():
+            try:
+                await source.start()
+            except Exception:
+                log.exception("model_source_failed", source=getattr(source, "name", "?"))
+
+    async def stop(self) -> None:
+        """Let them end."""
+        for source in self._watching():
+            try:
+                await source.stop()
+            except Exception:
+                log.exception("model_source_failed", source=getattr(source, "name", "?"))
 
     def models(self) -> list[ModelRecord]:
         """Every model, newest first."""
@@ -110,6 +126,9 @@ class Catalog:
             return ModelFacts()
 
     # --- inside ---
+
+    def _watching(self) -> list[WatchingSource]:
+        return [source for source in self._sources if isinstance(source, WatchingSource)]
 
     def _offered(self) -> Iterator[ModelRecord]:
         """What the sources offer; one that raises is passed over, so that it hides no other model."""

@@ -24,7 +24,7 @@ from hoshikage.core.contracts import KernelStatus
 from hoshikage.core.errors import HoshikageError, ModelFileError
 from hoshikage.core.forecasting import Forecaster
 from hoshikage.core.formats import choose_format
-from hoshikage.core.gguf import DigestCache, sha256_of
+from hoshikage.core.gguf import DigestCache
 from hoshikage.core.manager import PluginChoice, PluginManager
 from hoshikage.core.model_store import ModelStore
 from hoshikage.core.pins import Pins
@@ -164,6 +164,7 @@ class Kernel:
             RegistryError: the model map is corrupt.
         """
         self._assembly.registry.entries()
+        await self._catalog.start()
         await self._storage.start()
         self._residence.recall_pins()
         self._tasks = [
@@ -183,6 +184,7 @@ class Kernel:
         for engine in self._assembly.engines:
             await engine.close()
         await self._storage.stop()
+        await self._catalog.stop()
         await self._pipeline.stop()
 
     # --- ServerApi ---
@@ -222,9 +224,9 @@ class Kernel:
         """See `ServerApi.model`."""
         return self._catalog.model(name)
 
-    async def facts(self, record: ModelRecord) -> ModelFacts:
+    async def facts(self, record: ModelRecord, *, strict: bool = False) -> ModelFacts:
         """See `ServerApi.facts`."""
-        return await self._catalog.facts_or_none(record)
+        return await (self._catalog.facts(record) if strict else self._catalog.facts_or_none(record))
 
     async def load(
         self, name: str, *, keep_alive_s: float | None, caller: Caller, context_length: int | None = None
@@ -300,11 +302,10 @@ class Kernel:
     async def _complete_catalog(self) -> None:
         """Read once what old files lack: the digest of each registered model. Then bring the tags in step."""
         for record in self._catalog.registered():
-            if record.file is None or self._assembly.digests.get(record.file):
+            if record.file is None or self._assembly.digests.model(record.file):
                 continue
             with contextlib.suppress(OSError, ModelFileError):
-                digest = await asyncio.to_thread(sha256_of, record.file, progress=self._go_on)
-                self._assembly.digests.put(record.file, digest)
+                await asyncio.to_thread(self._assembly.digests.read_model, record.file, progress=self._go_on)
         await sync_tags(self._assembly)
 
 

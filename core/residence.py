@@ -306,8 +306,8 @@ class Residence:
         return InsufficientMemory(
             f"model {demand.record.name!r} does not fit: it takes {need.weights_bytes} bytes of weights, "
             f"{need.context_bytes} of context, {need.other_bytes} besides and {need.vram_bytes} on GPUs; even if every "
-            f"model that is not pinned left, {missing} bytes of {where} would be missing; ask for a smaller num_ctx, choose a "
-            "smaller quantisation, or free memory" + (f" (pinned: {pinned})" if pinned else ""),
+            f"model that is not pinned left, {missing} bytes of {where} would be missing; ask for a smaller "
+            "num_ctx, choose a smaller quantisation, or free memory" + (f" (pinned: {pinned})" if pinned else ""),
             param="model",
             details={"missing_bytes": missing, "needed_bytes": need.ram_bytes + need.vram_bytes},
         )

@@ -54,13 +54,13 @@ def add(
     check_name(name)
     here = assembly()
     file = path.expanduser().resolve()
-    read_header(file)
+    header = read_header(file)
     entry = ModelEntry(path=str(file.parent), model=file.name, stop=split_stops(stop or []), engine=engine)
     here.registry.refuse_taken(name)
-    _digest(here, file)
+    _digest(here, file, header.file_size)
     here.registry.add(name, entry)
     asyncio.run(sync_tags(here))
-    print(f"added {name}: {file} ({size(file.stat().st_size)})")
+    print(f"added {name}: {file} ({size(header.file_size)})")
 
 
 def remove(name: Name) -> None:
@@ -154,17 +154,14 @@ def split_stops(given: list[str]) -> tuple[str, ...]:
     return tuple(stops)
 
 
-def _digest(here: Assembly, file: Path) -> None:
-    """Read the whole file once, with a progress bar, for its SHA-256."""
-    from hoshikage.core.gguf import sha256_of
-
-    if here.digests.get(file):
+def _digest(here: Assembly, file: Path, size_bytes: int) -> None:
+    """Read all of the model once, with a progress bar, for its SHA-256."""
+    if here.digests.model(file):
         return
     columns = (TextColumn("reading {task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(file.name, total=file.stat().st_size)
+        task = progress.add_task(file.name, total=size_bytes)
         try:
-            digest = sha256_of(file, progress=lambda done: progress.update(task, completed=done))
+            here.digests.read_model(file, progress=lambda done: progress.update(task, completed=done))
         except OSError as error:
             raise ModelFileError(f"{file} cannot be read: {error.strerror}") from error
-    here.digests.put(file, digest)

@@ -24,7 +24,7 @@ from hoshikage.core.contracts.constraints import Constraint, ConstraintKind
 from hoshikage.core.contracts.downloads import Downloaded, Downloader, DownloadProgress
 from hoshikage.core.contracts.engines import Engine, EngineCounters, LoadedModel, LoadPlan, MemoryNeed
 from hoshikage.core.contracts.formats import ChatFormat, FormatParser, Parsed
-from hoshikage.core.contracts.models import ModelFacts, ModelRecord, ModelSource
+from hoshikage.core.contracts.models import ModelFacts, ModelRecord, ModelSource, WatchingSource
 from hoshikage.core.contracts.plans import LoadForecast
 from hoshikage.core.contracts.receipts import Outcome, Receipt
 from hoshikage.core.contracts.requests import Observer, RequestFilter
@@ -89,4 +89,5 @@ __all__ = [
     "ToolCallDelta",
     "ToolChoice",
     "Usage",
+    "WatchingSource",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -98,4 +98,17 @@ class ModelSource(Protocol):
 
     def models(self) -> Sequence[ModelRecord]:
         """The models on offer now; called at every look-up, so it must be cheap."""
+        ...
+
+
+@runtime_checkable
+class WatchingSource(Protocol):
+    """What a model source may have besides: work of its own while a server runs."""
+
+    async def start(self) -> None:
+        """Called once before the first request. If it raises, the log says so and `models` is asked as ever."""
+        ...
+
+    async def stop(self) -> None:
+        """Called at the end, also where `start` failed."""
         ...

@@ -160,8 +160,12 @@ class ServerApi(Protocol):
         """
         ...
 
-    async def facts(self, record: ModelRecord) -> ModelFacts:
-        """What a model's file says of it; read once per file version."""
+    async def facts(self, record: ModelRecord, *, strict: bool = False) -> ModelFacts:
+        """What a model's file says of it; read once per file version.
+
+        Raises:
+            ModelFileError: the file is gone or damaged, and `strict` asks for that; otherwise the facts are empty.
+        """
         ...
 
     async def load(

@@ -75,9 +75,12 @@ class LlamaCppEngine:
         if self._places is not None and scope != "off":
             self._fast_folders.update(plan.state_folders)
             init = msgspec.structs.replace(init, state=self._places.store(record, init, plan.state_folders))
-        return await LlamaCppModel.start(
-            record.name, init, spares=self._spares, quarantine=self._quarantine, scoped=scope == "caller"
-        )
+        try:
+            return await LlamaCppModel.start(
+                record.name, init, spares=self._spares, quarantine=self._quarantine, scoped=scope == "caller"
+            )
+        except ModelLoadFailed as error:
+            raise type(error)(f"{error.message} (file: {record.file})") from error
 
     async def close(self) -> None:
         """End spare workers, and bring what was saved on the RAM disk to the disk."""

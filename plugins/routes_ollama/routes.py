@@ -76,7 +76,7 @@ def add_model_routes(blueprint: Blueprint, server: ServerApi) -> None:
         record = server.model(name)
         # Copilot Chat shows a model under its base name, so it gets the name that it asked for.
         copilot = request.headers.get("User-Agent", "").startswith("GitHubCopilotChat/")
-        facts, capabilities = await server.facts(record), await server.capabilities(record)
+        facts, capabilities = await server.facts(record, strict=True), await server.capabilities(record)
         entry = server.store.entry(record.name)
         return show_body(record, facts, capabilities, basename=name if copilot else None, entry=entry)
 

@@ -291,3 +291,41 @@ def test_a_source_that_raises_hides_no_other_model(tmp_path, registry, engine, s
 
     assert ["Offered"] == names
     assert [("model_source_failed", "torn")] == [(line["event"], line["source"]) for line in logs]
+
+
+# --- sources with work of their own ---
+
+
+@dataclass
+class WatchedSource(FakeSource):
+    """A source that notes its start and its stop, and may fail in both."""
+
+    done: list[str] = field(default_factory=list)
+    error: Exception | None = None
+
+    async def start(self) -> None:
+        self._note("start")
+
+    async def stop(self) -> None:
+        self._note("stop")
+
+    def _note(self, what: str) -> None:
+        self.done.append(what)
+        if self.error is not None:
+            raise self.error
+
+
+@pytest.mark.parametrize("error", [None, ZeroDivisionError()])
+async def test_sources_that_watch_are_started_and_stopped(registry, tmp_path, error):
+    """A source with `start` and `stop` is told; one that fails there hinders no other, and stays on offer."""
+    failing, plain, good = WatchedSource(["A"], error=error), FakeSource(["B"]), WatchedSource(["C"])
+    catalog = Catalog(
+        registry=registry, sources=[failing, plain, good], engines=[], digests=DigestCache(tmp_path / "d")
+    )
+    with capture_logs() as logs:
+        await catalog.start()
+        await catalog.stop()
+
+    assert [["start", "stop"]] * 2 == [failing.done, good.done]
+    assert 2 * bool(error) == len(logs)
+    assert {"A", "B", "C"} == {r.name for r in catalog.models()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 from tests.core.gguf import raw_gguf as raw
@@ -28,7 +29,10 @@ def test_first_part_stands_for_the_model(hoshikage: CommandLine, tmp_path: Path)
 
     assert 0 == done.returncode, done.stderr
     sizes = {row["name"]: row["size_bytes"] for row in hoshikage.json("list")}
+    digest = hoshikage.json("show", "big")["digest"]
+    lines = "".join(f"{hashlib.sha256(part).hexdigest()}\n" for part in (raw.PART_1, raw.PART_2))
     assert len(raw.PART_1) + len(raw.PART_2) == sizes["big"]
+    assert hashlib.sha256(lines.encode()).hexdigest() == digest
 
 
 def test_further_part_is_refused_with_the_first(hoshikage: CommandLine, tmp_path: Path):
