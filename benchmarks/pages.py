@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from benchmarks.contestants import Peers
+    from benchmarks.results import RowResult
     from benchmarks.rows.base import Row, Surroundings
 
 PAGES = ROOT / "docs" / "benchmarks"
@@ -108,9 +109,12 @@ async def measure(
 def exit_status(results: Results) -> int:
     """The short form shows that everything works, so nothing may fail; a full run is worth what it has found."""
     if results.form == "short":
-        whole = all(row.good and not any(sample.error for sample in row.samples) for row in results.rows)
-        return 0 if results.complete and whole else 1
+        return 0 if results.complete and all(map(_is_whole, results.rows)) else 1
     return 0 if any(row.good for row in results.rows) else 1
+
+
+def _is_whole(row: RowResult) -> bool:
+    return bool(row.good) and not row.absent and not any(sample.error for sample in row.samples)
 
 
 def say_peers(peers: Peers) -> None:

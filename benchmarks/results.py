@@ -31,6 +31,7 @@ class RowResult:
         headline: the values worth a column, each with its unit.
         notes: what a reader must know: who was left out, and why.
         began_at: when it was measured, in seconds since the epoch.
+        absent: contestants that did not start.
     """
 
     name: str
@@ -39,6 +40,7 @@ class RowResult:
     samples: list[Sample] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     began_at: float = field(default_factory=time.time)
+    absent: list[str] = field(default_factory=list)
 
     @classmethod
     def of(cls, row: Row) -> RowResult:

@@ -116,6 +116,7 @@ class Run:
                     await contestant.start()
                 except EXPECTED as error:
                     down.add(id(contestant))
+                    result.absent.append(contestant.name)
                     result.notes.append(f"{contestant.name} did not start: {_reason(error)}")
                     self._tell(f"  {result.notes[-1]}")
             yield [entry for entry in entries if id(entry.contestant) not in down]

@@ -133,7 +133,7 @@ async def test_who_does_not_start_is_left_out_and_named(tmp_path: Path, entries:
     await run.whole()
     (row,) = results_of(run).rows
 
-    assert ["peer did not start: no such binary"] == row.notes
+    assert (["peer did not start: no such binary"], ["peer"]) == (row.notes, row.absent)
     assert 6 == len(row.good)
 
 
@@ -328,6 +328,15 @@ def test_the_short_form_fails_if_anything_failed(results: Results):
     results.form = "short"
 
     assert (0, 1) == (as_full, exit_status(results))
+
+
+def test_the_short_form_fails_if_somebody_did_not_start(results: Results):
+    """Others that did start do not show that everything works."""
+    results.form = "short"
+    before = exit_status(results)
+    results.rows[0].absent.append(OURS)
+
+    assert (0, 1) == (before, exit_status(results))
 
 
 def test_the_rows_can_be_listed(capsys: pytest.CaptureFixture[str], tmp_path: Path):
