@@ -103,9 +103,9 @@ class ModelStore:
         check_name(destination)
         record = self._catalog.model(source)
         try:
-            await asyncio.to_thread(self._registry.copy, source, destination, settle=self._settle)
+            await asyncio.to_thread(self._registry.copy, source, destination, settle=self.settle)
         except ModelNotFound:  # a plug-in offers it, so nothing is written down yet
-            await asyncio.to_thread(self._registry.put, destination, entry_of(record), settle=self._settle)
+            await asyncio.to_thread(self._registry.put, destination, entry_of(record), settle=self.settle)
         await self._changed()
 
     async def delete(self, name: str) -> None:
@@ -117,7 +117,7 @@ class ModelStore:
             RegistryError: the registry cannot be read or written.
         """
         try:
-            await asyncio.to_thread(self._registry.remove, name, settle=self._settle)
+            await asyncio.to_thread(self._registry.remove, name, settle=self.settle)
         except ModelNotFound:
             record = self._catalog.model(name)
             raise NotSupported(
@@ -154,6 +154,16 @@ class ModelStore:
 
         self._registry.while_locked(act)
 
+    def settle(self, gone: ModelEntry, left: Sequence[ModelEntry]) -> None:
+        """Delete what belonged to an entry that is gone and to nobody else; call it under the registry's lock."""
+        free = used_files([gone], owned_only=True) - used_files(left)
+        for digest in sorted(free):
+            with _told("blob_not_deleted"):
+                self._blobs.remove(f"sha256:{digest}")
+        if all(entry.path != gone.path for entry in left):
+            with _told("links_not_deleted"):
+                self._links.remove(gone.path)
+
     # --- inside ---
 
     def _base(self, name: str) -> ModelEntry:
@@ -171,17 +181,7 @@ class ModelStore:
 
         for blob in files.models if len(files.models) == 1 else ():
             self._digests.put(blob.file, blob.digest)
-        self._registry.put(name, entry, check=still_here, settle=self._settle)
-
-    def _settle(self, gone: ModelEntry, left: Sequence[ModelEntry]) -> None:
-        """Delete what belonged to an entry that is gone and to nobody else."""
-        free = used_files([gone], owned_only=True) - used_files(left)
-        for digest in sorted(free):
-            with _told("blob_not_deleted"):
-                self._blobs.remove(f"sha256:{digest}")
-        if all(entry.path != gone.path for entry in left):
-            with _told("links_not_deleted"):
-                self._links.remove(gone.path)
+        self._registry.put(name, entry, check=still_here, settle=self.settle)
 
 
 def _check(wanted: NewModel) -> None:
