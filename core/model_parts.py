@@ -1,8 +1,7 @@
-"""What comes beside a model's weights, in the forms of Ollama's layers: parameters, opening messages, a template."""
+"""What comes beside a model's weights, in the forms of Ollama's layers: parameters, opening messages, texts."""
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
@@ -17,27 +16,11 @@ T = TypeVar("T")
 Parameter = bool | int | float | str | list[str]
 
 MAX_MESSAGES: Final = 1000
-# How templates of Go's text/template begin an action; nothing of this can begin a Jinja2 expression.
-_GO_ACTION: Final = re.compile(r"\{\{-?\s*(?:[.$]|/\*|(?:if|range|end|else|with|define|template|block)\b)")
 
 
 class _Turn(msgspec.Struct, frozen=True):
     role: str
     content: str = ""
-
-
-def is_go_template(text: str) -> bool:
-    """Whether a template is in Go's language, which Ollama's models carry; chat templates here are Jinja2."""
-    return _GO_ACTION.search(text) is not None
-
-
-def read_template(content: bytes) -> str:
-    """The template, if it can be used here; else the empty text, so that the model's own is used.
-
-    A model in GGUF carries its template in Jinja2; what Ollama adds in Go's language says the same again.
-    """
-    text = read_text(content, "template")
-    return "" if is_go_template(text) else text
 
 
 def read_parameters(content: bytes) -> Mapping[str, Parameter]:

@@ -4,53 +4,64 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
 from hoshikage.core.contracts import DownloadProgress
 from hoshikage.core.errors import DownloadFailed, HoshikageError, InvalidRequest, ServerStopping
-from hoshikage.core.gguf import read_header
 from hoshikage.core.names import check_name, name_key
-from hoshikage.core.threads import finish_in_thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 
     from hoshikage.core.contracts import Downloaded, Downloader
+    from hoshikage.core.pulled import PulledModels
 
-    # Writes a model that is here into the registry, whole or not at all.
-    Register = Callable[[Downloaded], Awaitable[None]]
     Report = Callable[[DownloadProgress], None]
     Steps = Callable[[Report], Awaitable[None]]
 
 log = structlog.get_logger(__name__)
 
 
+class _Key(NamedTuple):
+    """What two who ask must share to share a download."""
+
+    reference: str
+    name: str
+    insecure: bool
+
+
 class Pulls:
     """All downloads under way. Build it inside the event loop that it will live in."""
 
-    def __init__(self, downloaders: Sequence[Downloader], register: Register) -> None:
+    def __init__(self, downloaders: Sequence[Downloader], models: PulledModels) -> None:
         self._downloaders = downloaders
-        self._register = register
-        self._running: dict[tuple[str, bool], _Pull] = {}
+        self._models = models
+        self._running: dict[_Key, _Pull] = {}
+        self._stopping = False
 
-    async def pull(self, reference: str, *, insecure: bool = False) -> AsyncGenerator[DownloadProgress, None]:
-        """Bring a model and register it; the last step is `success`.
+    async def pull(
+        self, reference: str, *, name: str = "", insecure: bool = False
+    ) -> AsyncGenerator[DownloadProgress, None]:
+        """Bring a model and register it, under its own name if no other is given; the last step is `success`.
 
         Who asks for what is already being pulled shares that, and hears first how far it is. When the last of them
         leaves, the download stops; what is here stays for the next time.
 
         Raises:
-            InvalidRequest: the reference is none, or nobody here can bring such a thing.
+            InvalidRequest: the reference is none, nobody here can bring such a thing, or the name is taken.
             DownloadFailed, AddressRefused, StorageRefused, ModelFileError, RegistryError: before or after any step.
             ServerStopping: the server goes down meanwhile.
         """
+        if self._stopping:
+            raise _stopped()
         downloader = self._downloader(reference)
-        key = (name_key(reference), insecure)
+        self._models.check(check_name(name or _without_scheme(reference)))
+        key = _Key(name_key(reference), name_key(name), insecure)
         pull = self._running.get(key)
         if pull is None:
-            pull = self._running[key] = _Pull(self._steps(downloader, reference, insecure=insecure), reference)
+            pull = self._running[key] = _Pull(self._steps(downloader, reference, name, insecure=insecure), reference)
         asker = pull.join()
         try:
             while (step := await asker.next()) is not None:
@@ -62,9 +73,10 @@ class Pulls:
                 await pull.end()
 
     async def stop(self) -> None:
-        """End all downloads; those who wait for them are told."""
+        """End all downloads and begin no more; those who wait are told. Idempotent."""
+        self._stopping = True
         for pull in list(self._running.values()):
-            pull.fail(ServerStopping("the server is shutting down; what is here is kept: pull again", retry_after_s=5))
+            pull.fail(_stopped())
             await pull.end()
 
     # --- inside ---
@@ -80,16 +92,16 @@ class Pulls:
             param="model",
         )
 
-    def _steps(self, downloader: Downloader, reference: str, *, insecure: bool) -> Steps:
+    def _steps(self, downloader: Downloader, reference: str, name: str, *, insecure: bool) -> Steps:
         async def steps(report: Report) -> None:
             log.info("pull_started", reference=reference, downloader=downloader.name)
             found = await _download(downloader, reference, report, insecure=insecure)
             report(DownloadProgress("verifying sha256 digest"))
-            await finish_in_thread(read_header, found.file)  # a damaged or hostile file gets no name
+            adapters = await self._models.verify(found)
             report(DownloadProgress("writing manifest"))
-            await self._register(found)
+            await self._models.put(name or found.name, found, adapters)
             report(DownloadProgress("success"))
-            log.info("pull_done", reference=reference, model=found.name, digest=found.digest)
+            log.info("pull_done", reference=reference, model=name or found.name, digest=found.digest)
 
         return steps
 
@@ -146,8 +158,11 @@ class _Pull:
         try:
             await steps(self._report)
         except HoshikageError as failure:
-            log.warning("pull_failed", task=self._task.get_name(), reason=failure.message)
+            log.info("pull_refused", task=self._task.get_name(), reason=failure.message)
             error = failure
+        except asyncio.CancelledError:
+            log.info("pull_stopped", task=self._task.get_name())
+            raise
         except Exception:
             log.exception("pull_failed")
             error = HoshikageError("internal error; the server's log has the details under this request id")
@@ -191,6 +206,10 @@ class _Asker:
         if self._error is not None:
             raise self._error
         return None
+
+
+def _stopped() -> ServerStopping:
+    return ServerStopping("the server is shutting down; what is here is kept: pull again", retry_after_s=5)
 
 
 def _without_scheme(reference: str) -> str:

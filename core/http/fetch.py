@@ -178,6 +178,8 @@ def reason_of(error: httpx.HTTPError) -> str:
             return "no connection in time"
         case httpx.ReadTimeout():
             return "it sends nothing any more"
+        case httpx.ConnectError() if "SSL" in str(error):
+            return f"no TLS connection ({error}); a server without TLS is called with --insecure"
         case _:
             return str(error) or type(error).__name__
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any, Self
 
 from hoshikage import Downloaded, DownloadProgress
 from hoshikage.core.blobs import BlobStore, check_digest
-from hoshikage.core.errors import DownloadFailed, InvalidRequest
+from hoshikage.core.creation import Blob
+from hoshikage.core.errors import DownloadFailed, InvalidRequest, StorageRefused
 from hoshikage.core.http.fetch import Fetcher
 from hoshikage.core.http.transfer import RemoteFile, bring
-from hoshikage.core.model_parts import read_parameters, read_template, read_text
+from hoshikage.core.model_parts import read_parameters, read_text
 from hoshikage.core.settings import PullSettings
+from hoshikage.core.split_links import SplitLinks
+from hoshikage.core.threads import finish_in_thread
 from hoshikage.plugins.huggingface.choice import choose, variants_of
 from hoshikage.plugins.huggingface.hub import Hub
 from hoshikage.plugins.huggingface.reference import HubReference
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hoshikage import Settings
-    from hoshikage.plugins.huggingface.choice import HubFile, Variant
+    from hoshikage.plugins.huggingface.choice import HubFile
 
 
 class HubDownloader:
@@ -32,7 +34,7 @@ class HubDownloader:
 
     def __init__(self, data_dir: Path, pull: PullSettings, hub: HuggingFaceSettings) -> None:
         self._blobs = BlobStore(data_dir / "blobs")
-        self._split_models = data_dir / "split_models"
+        self._links = SplitLinks(data_dir / "split")
         self._pull = pull
         self._hub = hub
 
@@ -60,41 +62,40 @@ class HubDownloader:
             commit, files = await hub.files(fetcher, wanted)
             variant = choose(variants_of(files), wanted.quantization, wanted.repo)
             parts = await _read_parts(hub, fetcher, wanted.repo, commit, files)
-            placed = self._placed(variant, hub, wanted.repo, commit)
+            placed = [self._placed(file, hub, wanted.repo, commit) for file in variant.files]
             for file in placed:
                 await bring(file, fetcher, progress)
         return Downloaded(
             wanted.name,
-            placed[0].target,
+            await finish_in_thread(self._first, placed),
             placed[0].sha256,
             source=wanted.source,
             owned=tuple(file.target for file in placed),
             **parts,
         )
 
-    def _placed(self, variant: Variant, hub: Hub, repo: str, commit: str) -> list[RemoteFile]:
-        """Where each part shall be; no name that the Hub gives becomes a path here.
+    def _placed(self, file: HubFile, hub: Hub, repo: str, commit: str) -> RemoteFile:
+        """Where a file shall be; no name that the Hub gives becomes a path here."""
+        digest = _digest_of(file, repo)
+        return RemoteFile(
+            url=hub.url(repo, commit, file.path),
+            headers=hub.headers,
+            sha256=check_digest(digest),
+            size_bytes=file.size_bytes,
+            target=self._blobs.path(digest),
+            partial=self._blobs.partial(digest),
+        )
 
-        The parts of a split model lie together under names that llama.cpp counts up, in a folder named after what
-        they hold; a single file is a blob as any.
-        """
-        digests = [_digest_of(file, repo) for file in variant.files]
-        count = len(digests)
-        key = hashlib.sha256("".join(digests).encode()).hexdigest()
-        targets = [self._split_models / key / f"model-{n:05}-of-{count:05}.gguf" for n in range(1, count + 1)]
-        if count == 1:
-            targets = [self._blobs.path(digests[0])]
-        return [
-            RemoteFile(
-                url=hub.url(repo, commit, file.path),
-                headers=hub.headers,
-                sha256=check_digest(digest),
-                size_bytes=file.size_bytes,
-                target=target,
-                partial=self._blobs.partial(digest),
-            )
-            for file, digest, target in zip(variant.files, digests, targets, strict=True)
-        ]
+    def _first(self, placed: Sequence[RemoteFile]) -> Path:
+        """The file to load: the blob, or of a split model the link beside which those to the other parts lie."""
+        if len(placed) == 1:
+            return placed[0].target
+        parts = [Blob(f.target.name, f.sha256, f.target, part=n, parts=len(placed)) for n, f in enumerate(placed)]
+        try:
+            self._links.make(parts)
+        except OSError as error:
+            raise StorageRefused(f"the links to the model's parts cannot be made: {error}") from error
+        return self._links.first(parts)
 
 
 def _digest_of(file: HubFile, repo: str) -> str:
@@ -123,5 +124,5 @@ async def _read_parts(hub: Hub, fetcher: Fetcher, repo: str, commit: str, files:
     if "params" in there:
         parts["parameters"] = read_parameters(await hub.small_file(fetcher, repo, commit, "params"))
     if "template" in there:
-        parts["template"] = read_template(await hub.small_file(fetcher, repo, commit, "template"))
+        parts["template"] = read_text(await hub.small_file(fetcher, repo, commit, "template"), "template")
     return parts

@@ -12,10 +12,10 @@ from hoshikage.core.blobs import BlobStore
 from hoshikage.core.errors import DownloadFailed, InvalidRequest
 from hoshikage.core.http.fetch import Fetcher
 from hoshikage.core.http.transfer import RemoteFile, bring
-from hoshikage.core.model_parts import read_messages, read_parameters, read_template, read_text
+from hoshikage.core.model_parts import read_messages, read_parameters, read_text
 from hoshikage.core.settings import PullSettings
 from hoshikage.plugins.ollama_registry.client import RegistryClient
-from hoshikage.plugins.ollama_registry.manifest import TEXT_KINDS, ModelConfig
+from hoshikage.plugins.ollama_registry.manifest import TEXT_KINDS, WEIGHTS, ModelConfig
 from hoshikage.plugins.ollama_registry.reference import OLLAMA_HOST, Reference
 from hoshikage.plugins.ollama_registry.settings import OllamaRegistrySettings
 
@@ -62,21 +62,31 @@ class RegistryDownloader:
         async with Fetcher.of(self._pull, insecure=insecure, trusted=trusted) as fetcher:
             client = RegistryClient(where, fetcher)
             manifest = await client.manifest()
-            model = manifest.model(where.name)
+            layers = manifest.weights(where.name)
             await _check_format(client, manifest, where.name)
             parts = await _read_parts(client, manifest, progress)
-            file = RemoteFile(
-                url=where.url("blobs", model.digest),
-                headers=client.headers,
-                sha256=model.sha256,
-                size_bytes=model.size,
-                target=self._blobs.path(model.digest),
-                partial=self._blobs.partial(model.digest),
-                renew=client.renew,
-            )
-            await bring(file, fetcher, progress)
-        source = f"{where.host}/{where.repository}:{where.tag}"
-        return Downloaded(where.name, file.target, file.sha256, source=source, owned=(file.target,), **_mapped(parts))
+            files = [self._placed(layer, where, client) for layer in layers]
+            for file in files:
+                await bring(file, fetcher, progress)
+        return Downloaded(
+            where.name,
+            files[0].target,
+            files[0].sha256,
+            source=f"{where.host}/{where.repository}:{where.tag}",
+            owned=tuple(file.target for file in files),
+            **_mapped(parts),
+        )
+
+    def _placed(self, layer: Layer, where: Reference, client: RegistryClient) -> RemoteFile:
+        return RemoteFile(
+            url=where.url("blobs", layer.digest),
+            headers=client.headers,
+            sha256=layer.sha256,
+            size_bytes=layer.size,
+            target=self._blobs.path(layer.digest),
+            partial=self._blobs.partial(layer.digest),
+            renew=client.renew,
+        )
 
 
 async def _check_format(client: RegistryClient, manifest: Manifest, name: str) -> None:
@@ -101,7 +111,7 @@ async def _read_parts(
             content = await client.small_blob(layer)
             parts.setdefault(layer.kind, []).append(content)
             progress(_whole(layer))
-        elif layer.kind != "model":
+        elif layer.kind not in WEIGHTS:
             log.info("layer_left_out", media_type=layer.media_type[:100], digest=layer.digest)
     return parts
 
@@ -114,7 +124,7 @@ def _mapped(parts: dict[str, list[bytes]]) -> dict[str, Any]:
     """The texts as `Downloaded` has them; of those that there should be one of, the last counts, as in Ollama."""
     templates = parts.get("template") or parts.get("prompt") or [b""]
     return {
-        "template": read_template(templates[-1]),
+        "template": read_text(templates[-1], "template"),
         "system": read_text(parts.get("system", [b""])[-1], "system prompt"),
         "parameters": read_parameters(parts["params"][-1]) if "params" in parts else {},
         "messages": read_messages(parts["messages"][-1]) if "messages" in parts else (),

@@ -15,6 +15,8 @@ OCI_MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
 # https://github.com/ollama/ollama/blob/main/docs/ has no list of these; they are what its registry serves.
 LAYER_PREFIX: Final = "application/vnd.ollama.image."
 TEXT_KINDS: Final = frozenset({"template", "prompt", "system", "params", "messages", "license"})
+# A projector, the eyes of a model, is not among them: models that see images are not supported.
+WEIGHTS: Final = frozenset({"model", "adapter"})
 MAX_LAYERS: Final = 64
 
 
@@ -59,24 +61,19 @@ class Manifest(msgspec.Struct, frozen=True, rename="camel"):
             raise DownloadFailed(f"the manifest of {name} is refused: {error.message}") from error
         return manifest
 
-    def model(self, name: str) -> Layer:
-        """The layer with the weights.
+    def weights(self, name: str) -> list[Layer]:
+        """The layers with weights: the model, and after it the LoRA adapters that belong to it.
 
         Raises:
-            DownloadFailed: there is none or more than one, or they change in a way that is not supported here.
+            DownloadFailed: there is no model, or more than one.
         """
-        found = [layer for layer in self.layers if layer.kind == "model"]
-        if len(found) != 1:
+        models = [layer for layer in self.layers if layer.kind == "model"]
+        if len(models) != 1:
             kinds = ", ".join(sorted({layer.media_type for layer in self.layers})) or "nothing"
             raise DownloadFailed(
-                f"{name} holds {len(found)} GGUF models where one is due (it has {kinds}); it cannot be used here"
+                f"{name} holds {len(models)} GGUF models where one is due (it has {kinds}); it cannot be used here"
             )
-        if any(layer.kind == "adapter" for layer in self.layers):
-            raise DownloadFailed(
-                f"{name} is a model with a LoRA adapter over it, which cannot be pulled; pull its base model and name "
-                "the adapter in that model's option `adapters`"
-            )
-        return found[0]
+        return models + [layer for layer in self.layers if layer.kind == "adapter"]
 
 
 class ModelConfig(msgspec.Struct, frozen=True):

@@ -21,6 +21,7 @@ from hoshikage.plugins.routes_ollama.listing import ps_row, show_body, tag_row
 from hoshikage.plugins.routes_ollama.loading import load_or_unload
 from hoshikage.plugins.routes_ollama.options import read_options
 from hoshikage.plugins.routes_ollama.parse import chat_request, generate_request, model_of
+from hoshikage.plugins.routes_ollama.pulling import add_pull_routes
 from hoshikage.plugins.routes_ollama.vector_routes import add_vector_routes
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def ollama_routes(server: ServerApi) -> RouteGroup:
     add_vector_routes(blueprint, server)
     add_change_routes(blueprint, server)
     add_blob_routes(blueprint, server)
+    add_pull_routes(blueprint, server)
     return RouteGroup("ollama", blueprint, prefixes=("/api",), error_body=error_body)
 
 

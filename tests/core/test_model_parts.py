@@ -6,43 +6,10 @@ from hoshikage import Message
 from hoshikage.core.errors import DownloadFailed
 from hoshikage.core.model_parts import (
     MAX_MESSAGES,
-    is_go_template,
     read_messages,
     read_parameters,
-    read_template,
     read_text,
 )
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "{{ .Prompt }}",
-        "{{- if .System }}{{ .System }}{{ end }}",
-        "{{ range $i, $m := .Messages }}{{ end }}",
-        "{{- /* a comment */ -}}",
-        '{{ $last := "x" }}',
-    ],
-)
-def test_gos_template_language_is_recognised(text: str):
-    """Templates as Ollama's models carry them give way to the model's own."""
-    assert is_go_template(text)
-    assert read_template(text.encode()) == ""
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "{% for m in messages %}{{ m.content }}{% endfor %}",
-        "{{- bos_token }}{{ messages[0]['content'] }}",
-        "{{ iffy }}{{ ranges }}{{ ending }}",
-        "no template at all",
-        "",
-    ],
-)
-def test_jinja_is_kept(text: str):
-    """A template in our language stands in for the file's own."""
-    assert read_template(text.encode()) == text
 
 
 def test_parameters_are_read():

@@ -301,6 +301,8 @@ def _load_mode(*, use_mmap: bool, use_mlock: bool) -> int:
 
 def _new_context(model: Any, init: Init, log: NativeLog, *, n_seq_max: int) -> Any:
     trained = llama_cpp.llama_model_n_ctx_train(model)
+    if trained <= 0:  # from 2^31 on it is read as a negative number, which would be a context of terabytes
+        raise LoadError("the file's context_length is no number of tokens that llama.cpp can have")
     params = llama_cpp.llama_context_default_params()
     params.n_ctx = min(init.n_ctx or trained, trained)
     params.n_batch = init.n_batch

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import ssl
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +13,7 @@ from tests.file_server import FileServer, Served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 SECRET = {"Authorization": "Bearer secret"}
 
@@ -132,6 +135,61 @@ async def test_the_next_address_is_tried(server: FileServer):
     rules = AddressRules(["two.example"], plain_http=True)
     async with Fetcher(rules, find=two) as fetcher:
         assert (await fetcher.document(f"http://two.example:{server.port}/x")).content == b"here"
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A self-signed certificate for models.example, its key with it."""
+    folder = tmp_path_factory.mktemp("certificate")
+    names = ["-subj", "/CN=models.example", "-addext", "subjectAltName=DNS:models.example"]
+    files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *names, *files]
+    subprocess.run(command, check=True, capture_output=True)
+    return folder / "cert.pem"
+
+
+@pytest.fixture
+def tls_server(certificate: Path) -> Iterator[tuple[FileServer, list[str | None]]]:
+    """A server with that certificate, and the names that its clients ask for."""
+    asked: list[str | None] = []
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, certificate.with_name("key.pem"))
+    context.sni_callback = lambda _socket, name, _context: asked.append(name)
+    server = FileServer()
+    server.pages["/x"] = Served(b"here")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    with server.serving():
+        yield server, asked
+
+
+async def loopback(host: str, port: int) -> list[str]:
+    return ["127.0.0.1"]
+
+
+async def test_certificates_are_checked_against_the_name(
+    tls_server: tuple[FileServer, list[str | None]], certificate: Path
+):
+    """The connection goes to an address, but the name is what TLS asks for and what the certificate must bear."""
+    server, asked = tls_server
+    tls = ssl.create_default_context(cafile=certificate)
+    rules = AddressRules(["models.example", "other.example"])
+
+    async with Fetcher(rules, find=loopback, tls=tls) as fetcher:
+        found = await fetcher.document(f"https://models.example:{server.port}/x")
+        with pytest.raises(DownloadFailed, match="no TLS connection"):
+            await fetcher.document(f"https://other.example:{server.port}/x")
+
+    assert found.content == b"here"
+    assert asked == ["models.example", "other.example"]
+
+
+async def test_unknown_certificates_are_refused(tls_server: tuple[FileServer, list[str | None]]):
+    """Without a trusted issuer there is no connection, whatever is allowed besides."""
+    server, _ = tls_server
+
+    async with Fetcher(AddressRules(["models.example"], plain_http=True), find=loopback) as fetcher:
+        with pytest.raises(DownloadFailed, match="certificate"):
+            await fetcher.document(f"https://models.example:{server.port}/x")
 
 
 async def test_redirects_end(server: FileServer):

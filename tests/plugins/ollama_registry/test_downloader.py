@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 WEIGHTS = b"GGUF" + bytes(range(256)) * 8000
 SHA256 = hashlib.sha256(WEIGHTS).hexdigest()
-JINJA = "{% for m in messages %}{{ m.content }}{% endfor %}"
+TEMPLATE = "{{ if .System }}{{ .System }}{{ end }}{{ .Prompt }}"
 
 
 def ignore(_: DownloadProgress) -> None:
@@ -48,7 +48,7 @@ async def test_a_model_comes_with_all_its_parts(registry: OciRegistry, downloade
         "team/full",
         [
             ("model", WEIGHTS),
-            ("template", JINJA.encode()),
+            ("template", TEMPLATE.encode()),
             ("system", "親切に".encode()),
             ("params", b'{"temperature": 0.5, "stop": ["<end>"], "num_ctx": 4096}'),
             ("messages", b'[{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]'),
@@ -65,7 +65,7 @@ async def test_a_model_comes_with_all_its_parts(registry: OciRegistry, downloade
     assert (found.name, found.digest, found.source) == (reference, SHA256, reference)
     assert found.file.read_bytes() == WEIGHTS
     assert found.owned == (found.file,)
-    assert (found.template, found.system, found.license) == (JINJA, "親切に", "MIT\n\nApache-2.0")
+    assert (found.template, found.system, found.license) == (TEMPLATE, "親切に", "MIT\n\nApache-2.0")
     assert found.parameters == {"temperature": 0.5, "stop": ["<end>"], "num_ctx": 4096}
     assert found.messages == (Message("user", "hi"), Message("assistant", "hello"))
     assert files(blobs) == [f"sha256-{SHA256}"]
@@ -73,13 +73,14 @@ async def test_a_model_comes_with_all_its_parts(registry: OciRegistry, downloade
     assert reports[-1] == DownloadProgress(f"pulling {SHA256[:12]}", f"sha256:{SHA256}", len(WEIGHTS), len(WEIGHTS))
 
 
-async def test_a_go_template_gives_way_to_the_models_own(registry: OciRegistry, downloader_for: Build):
-    """Ollama's template language is not ours; the file's own template says the same."""
-    registry.push("team/go", [("model", WEIGHTS), ("template", b"{{ if .System }}{{ .System }}{{ end }}{{ .Prompt }}")])
+async def test_an_adapter_comes_along(registry: OciRegistry, downloader_for: Build, blobs: BlobStore):
+    """It is a file of the model as the weights are; a projector, which nothing here could use, is left out."""
+    registry.push("team/lora", [("adapter", b"GGUF adapter"), ("model", WEIGHTS), ("projector", b"GGUF eyes")])
 
-    found = await downloader_for(registry.host).download("team/go", ignore, insecure=True)
+    found = await downloader_for(registry.host).download("team/lora", ignore, insecure=True)
 
-    assert found.template == ""
+    assert [f.read_bytes() for f in found.owned] == [WEIGHTS, b"GGUF adapter"]
+    assert len(files(blobs)) == 2
 
 
 async def test_a_second_pull_brings_no_weights(registry: OciRegistry, downloader_for: Build, blobs: BlobStore):

@@ -25,8 +25,14 @@ def test_the_model_is_the_layer_of_that_kind():
     """Other layers beside it do not matter, nor do fields that nobody knows."""
     found = Manifest.parse(manifest(layer("license"), layer("model", size=7), futuristic=1), "tiny")
 
-    assert found.model("tiny").size == 7
-    assert found.model("tiny").sha256 == "a" * 64
+    assert [(w.size, w.sha256) for w in found.weights("tiny")] == [(7, "a" * 64)]
+
+
+def test_adapters_come_after_the_model():
+    """Whatever their order in the manifest; a projector is not taken."""
+    found = Manifest.parse(manifest(layer("adapter"), layer("projector"), layer("model")), "tiny")
+
+    assert [w.kind for w in found.weights("tiny")] == ["model", "adapter"]
 
 
 @pytest.mark.parametrize(
@@ -85,11 +91,10 @@ def test_any_bytes_are_a_manifest_or_an_error(content: bytes):
         ([layer("license")], "0 GGUF models"),
         ([layer(), layer()], "2 GGUF models"),
         ([layer("tensor")], "vnd.ollama.image.tensor"),
-        ([layer(), layer("adapter")], "LoRA adapter"),
         ([], "nothing"),
     ],
 )
 def test_what_cannot_be_used_is_refused_before_it_comes(layers: list, words: str):
-    """No weights, weights in pieces, other formats, and an adapter that would be left out in silence."""
+    """No weights, weights in pieces, and other formats."""
     with pytest.raises(DownloadFailed, match=words):
-        Manifest.parse(manifest(*layers), "tiny").model("tiny")
+        Manifest.parse(manifest(*layers), "tiny").weights("tiny")
