@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hoshikage.core.memory import measure_main_memory
-from hoshikage.core.vram import measure_vram
+from hoshikage.core.vram import gpu_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -14,10 +15,11 @@ if TYPE_CHECKING:
     from hoshikage.core.contracts import MemoryNeed
     from hoshikage.core.memory import MainMemory
     from hoshikage.core.settings import ResidencySettings
-    from hoshikage.core.vram import Gpu
+    from hoshikage.core.vram import GpuMemory
 
 GIB = 1 << 30
 LEAST_FLOOR_BYTES = 256 << 20
+GPUS_KEPT_S = 1.0
 FLOOR_SHARE = 20  # one twentieth of what there is stays free, so that the machine does not begin to swap
 
 
@@ -35,7 +37,9 @@ class Budget:
 
     settings: ResidencySettings
     measure_ram: Callable[[], MainMemory] = measure_main_memory
-    measure_gpus: Callable[[], Sequence[Gpu]] = field(default=measure_vram)
+    measure_gpus: Callable[[], Sequence[GpuMemory]] = gpu_memory
+    _gpus: Sequence[GpuMemory] = ()
+    _gpus_until: float = 0.0
 
     def free(self, *, mapped_bytes: int, expected: Sequence[MemoryNeed], loaded: Sequence[MemoryNeed]) -> Free:
         """What could be taken now.
@@ -53,7 +57,7 @@ class Budget:
         return Free(max(ram, 0), self._free_vram(expected, loaded))
 
     def _free_vram(self, expected: Sequence[MemoryNeed], loaded: Sequence[MemoryNeed]) -> int | None:
-        gpus = self.measure_gpus()
+        gpus = self._gpus_lately()
         if not gpus:
             return None  # no card: nothing of a model is put there
         vram = sum(gpu.free_bytes for gpu in gpus) - sum(n.vram_bytes for n in expected)
@@ -61,3 +65,10 @@ class Budget:
         if self.settings.vram_gib:
             vram = min(vram, int(self.settings.vram_gib * GIB) - sum(n.vram_bytes for n in loaded))
         return max(vram, 0)
+
+    def _gpus_lately(self) -> Sequence[GpuMemory]:
+        """The GPUs as they were within the last second: asking the driver takes milliseconds of the event loop."""
+        if time.monotonic() >= self._gpus_until:
+            self._gpus = self.measure_gpus()
+            self._gpus_until = time.monotonic() + GPUS_KEPT_S
+        return self._gpus

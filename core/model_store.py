@@ -159,7 +159,7 @@ class ModelStore:
         free = used_files([gone], owned_only=True) - used_files(left)
         for digest in sorted(free):
             with _told("blob_not_deleted"):
-                self._blobs.remove(f"sha256:{digest}")
+                self._blobs.remove(digest)
         if all(entry.path != gone.path for entry in left):
             with _told("links_not_deleted"):
                 self._links.remove(gone.path)
