@@ -27,6 +27,7 @@ def hoshikage_declare_settings() -> Sequence[SettingsSection]:
 def hoshikage_provide_engines(settings: Settings) -> Sequence[Engine]:
     """Offer the engine for GGUF files."""
     from hoshikage.plugins.engine_llamacpp.engine import LlamaCppEngine
+    from hoshikage.plugins.engine_llamacpp.measured import MeasuredNeeds
     from hoshikage.plugins.engine_llamacpp.state_places import StatePlaces
 
     state = settings.section(StateSettings)
@@ -35,6 +36,7 @@ def hoshikage_provide_engines(settings: Settings) -> Sequence[Engine]:
             settings.section(LlamaCppSettings),
             settings.section(PrefixCacheSettings),
             StatePlaces(state, settings.path(state.folder, default="state")) if state.enabled else None,
+            MeasuredNeeds(settings.data_dir / "footprints.json"),
         )
     ]
 

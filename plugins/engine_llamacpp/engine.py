@@ -13,7 +13,11 @@ import msgspec
 from hoshikage import LoadPlan, MemoryNeed
 from hoshikage.core.errors import ModelFileError, ModelLoadFailed
 from hoshikage.core.gguf import facts_of, read_header
+from hoshikage.core.vram import gpu_memory
 from hoshikage.plugins.engine_llamacpp import frames
+from hoshikage.plugins.engine_llamacpp.footprint import corrected, footprint
+from hoshikage.plugins.engine_llamacpp.machine import this_machine
+from hoshikage.plugins.engine_llamacpp.measured import key_of
 from hoshikage.plugins.engine_llamacpp.model import LlamaCppModel
 from hoshikage.plugins.engine_llamacpp.replay import Quarantine
 from hoshikage.plugins.engine_llamacpp.settings import LlamaCppSettings, PrefixCacheSettings
@@ -22,7 +26,11 @@ from hoshikage.plugins.engine_llamacpp.spares import Spares
 if TYPE_CHECKING:
     from hoshikage import LoadedModel, ModelFacts, ModelRecord
     from hoshikage.core.gguf import GgufHeader
+    from hoshikage.plugins.engine_llamacpp.footprint import Footprint
+    from hoshikage.plugins.engine_llamacpp.measured import MeasuredNeeds
+    from hoshikage.plugins.engine_llamacpp.model import Weigh
     from hoshikage.plugins.engine_llamacpp.state_places import StatePlaces
+    from hoshikage.plugins.engine_llamacpp.usage import Usage
 
 AS_SET = LoadPlan()
 MAX_HEADERS = 64
@@ -33,6 +41,7 @@ class LlamaCppEngine:
 
     Args:
         places: where conversations are saved; `None` saves none.
+        measured: what earlier loads took; `None` remembers nothing.
     """
 
     name = "llamacpp"
@@ -42,10 +51,14 @@ class LlamaCppEngine:
         settings: LlamaCppSettings,
         prefix_cache: PrefixCacheSettings | None = None,
         places: StatePlaces | None = None,
+        measured: MeasuredNeeds | None = None,
     ) -> None:
         self._settings = settings
         self._prefix_cache = prefix_cache or PrefixCacheSettings()
         self._places = places
+        self._measured = measured
+        self._remembering: set[asyncio.Task[None]] = set()
+        self._machine = this_machine(has_nvidia=bool(gpu_memory()))
         self._spares = Spares(settings.spare_workers)
         self._quarantine = Quarantine()
         self._fast_folders: set[Path] = set()
@@ -60,9 +73,20 @@ class LlamaCppEngine:
         return facts_of(await self._header(record))
 
     async def estimate(self, record: ModelRecord, context_length: int = 0) -> MemoryNeed:
-        """See `Engine.estimate`."""
-        del context_length
-        return MemoryNeed(weights_bytes=record.size_bytes)
+        """What an earlier load of the same kind took, or else what the header lets expect."""
+        settings = effective_settings(record, self._settings)
+        n_ctx = _context(settings, context_length)
+        seen = self._measured.get(self._key(record, settings, n_ctx)) if self._measured is not None else None
+        return seen or (await self._predicted(record, settings, n_ctx)).need
+
+    async def _predicted(self, record: ModelRecord, settings: LlamaCppSettings, n_ctx: int) -> Footprint:
+        draft = await self._header_of(Path(_beside(record, settings.draft_model))) if settings.draft_model else None
+        adapters = _adapter_bytes(record, settings)
+        header = await self._header(record)
+        return footprint(header, settings, self._machine, context_length=n_ctx, draft=draft, adapter_bytes=adapters)
+
+    def _key(self, record: ModelRecord, settings: LlamaCppSettings, n_ctx: int) -> str:
+        return key_of(record, settings, context_length=n_ctx, has_gpu=self._machine.has_gpu)
 
     async def load(self, record: ModelRecord, plan: LoadPlan = AS_SET) -> LoadedModel:
         """Check the header with our own reader first: nothing native sees a damaged file."""
@@ -71,20 +95,47 @@ class LlamaCppEngine:
         except ModelFileError as error:
             raise ModelLoadFailed(f"model {record.name!r} cannot be loaded: {error.message}") from error
         scope = self._prefix_cache.scope
+        settings = effective_settings(record, self._settings)
         init = init_frame(record, self._settings, plan=plan, reuses_prefixes=scope != "off")
+        weigh = await self._scales(record, settings)
         if self._places is not None and scope != "off":
             self._fast_folders.update(plan.state_folders)
             init = msgspec.structs.replace(init, state=self._places.store(record, init, plan.state_folders))
         try:
             return await LlamaCppModel.start(
-                record.name, init, spares=self._spares, quarantine=self._quarantine, scoped=scope == "caller"
+                record.name,
+                init,
+                spares=self._spares,
+                quarantine=self._quarantine,
+                scoped=scope == "caller",
+                weigh=weigh,
             )
         except ModelLoadFailed as error:
             raise type(error)(f"{error.message} (file: {record.file})") from error
 
+    async def _scales(self, record: ModelRecord, settings: LlamaCppSettings) -> Weigh:
+        """What a worker measures, completed by what is predicted, and remembered for the next load."""
+        header = await self._header(record)
+
+        def weigh(usage: Usage, n_ctx: int) -> MemoryNeed:
+            need = corrected(footprint(header, settings, self._machine, context_length=n_ctx), usage)
+            self._remember(self._key(record, settings, n_ctx), need)
+            return need
+
+        return weigh
+
+    def _remember(self, key: str, need: MemoryNeed) -> None:
+        """Write down what a load took, off the event loop: nobody waits for the disk."""
+        if self._measured is None:
+            return
+        task = asyncio.create_task(asyncio.to_thread(self._measured.put, key, need), name="remember a load")
+        self._remembering.add(task)
+        task.add_done_callback(self._remembering.discard)
+
     async def close(self) -> None:
         """End spare workers, and bring what was saved on the RAM disk to the disk."""
         await self._spares.close()
+        await asyncio.gather(*self._remembering, return_exceptions=True)
         if self._places is not None:
             await self._places.move_to_disk(self._fast_folders)
 
@@ -92,9 +143,12 @@ class LlamaCppEngine:
         """Read once per version of the file, off the event loop: a big vocabulary takes tens of milliseconds."""
         if record.file is None:
             raise ModelFileError(f"model {record.name!r} has no file")
-        key = _version_of(record.file)
+        return await self._header_of(record.file)
+
+    async def _header_of(self, file: Path) -> GgufHeader:
+        key = _version_of(file)
         if key not in self._headers:
-            header = await asyncio.to_thread(read_header, record.file)
+            header = await asyncio.to_thread(read_header, file)
             while len(self._headers) >= MAX_HEADERS:
                 del self._headers[next(iter(self._headers))]
             self._headers[key] = header
@@ -109,10 +163,8 @@ def _version_of(file: Path) -> tuple[object, ...]:
     return (file, stat.st_ino, stat.st_size, stat.st_mtime_ns)
 
 
-def init_frame(
-    record: ModelRecord, settings: LlamaCppSettings, *, plan: LoadPlan = AS_SET, reuses_prefixes: bool = True
-) -> frames.Init:
-    """The settings, overlaid with the model's own options, and the plan. Relative files are beside the model's file.
+def effective_settings(record: ModelRecord, settings: LlamaCppSettings) -> LlamaCppSettings:
+    """The settings, overlaid with the model's own options.
 
     Raises:
         ModelLoadFailed: an option is unknown or has a value that is not allowed.
@@ -125,19 +177,38 @@ def init_frame(
             f"llamacpp knows: {', '.join(dataclasses.asdict(settings))}"
         )
     try:
-        checked = msgspec.convert(merged, LlamaCppSettings)
+        return msgspec.convert(merged, LlamaCppSettings)
     except msgspec.ValidationError as error:
         raise ModelLoadFailed(f"model {record.name!r} has a bad option: {error}") from error
+
+
+def init_frame(
+    record: ModelRecord, settings: LlamaCppSettings, *, plan: LoadPlan = AS_SET, reuses_prefixes: bool = True
+) -> frames.Init:
+    """What a worker is told. Relative files of the model's options are beside the model's file.
+
+    Raises:
+        ModelLoadFailed: see `effective_settings`; or an option names a file that is none.
+    """
+    checked = effective_settings(record, settings)
     values = dataclasses.asdict(checked)
     values["n_threads"] = values["n_threads"] or usable_cores()
     values["tensor_split"] = list(checked.tensor_split)
     values["draft_model"] = _beside(record, checked.draft_model) if checked.draft_model else ""
     values["adapters"] = {name: _beside(record, file) for name, file in checked.adapters.items()}
+    values["n_ctx"] = _context(checked, plan.context_length)
     del values["spare_workers"]  # no business of a worker's
-    if values["n_ctx"]:
-        values["n_ctx"] = max(values["n_ctx"], plan.context_length)
     path = str(plan.file or record.file)
     return frames.Init(path=path, reuses_prefixes=reuses_prefixes, chat_template=record.template, **values)
+
+
+def _adapter_bytes(record: ModelRecord, settings: LlamaCppSettings) -> int:
+    return sum(Path(_beside(record, file)).stat().st_size for file in settings.adapters.values())
+
+
+def _context(settings: LlamaCppSettings, wanted: int) -> int:
+    """The context to make: what the settings say or what is wanted, if that is more; 0 is as long as the model can."""
+    return max(settings.n_ctx, wanted) if settings.n_ctx else 0
 
 
 def _beside(record: ModelRecord, name: str) -> str:

@@ -7,7 +7,6 @@ and latent attention follow its published formulas. What a GPU takes has not bee
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from hoshikage.plugins.engine_llamacpp.usage import Usage
 
 MIB: Final = 1 << 20
-WARM_UP_TOKENS: Final = 64  # the worker has computed so many before it says how much it takes
 REPACKED_ROWS: Final = 8  # only matrices with a multiple of so many rows are repacked
 # Read by index and never multiplied with, so they are not repacked.
 LOOKED_UP: Final = frozenset({"token_embd.weight", "position_embd.weight", "token_types.weight"})
@@ -102,33 +100,20 @@ def footprint(
     )
 
 
-def corrected(predicted: Footprint, usage: Usage, *, n_ubatch: int) -> MemoryNeed:
+def corrected(predicted: Footprint, usage: Usage) -> MemoryNeed:
     """What a load takes, by what its worker measured when the model was ready.
 
-    Until a full batch comes, most pages of the compute buffer are unused; what is missing of them is added as
-    predicted.
+    The worker has computed nothing by then, so the pages of its compute buffer are unused; they are added as predicted.
     """
-    to_come = predicted.compute_bytes * max(n_ubatch - WARM_UP_TOKENS, 0) // max(n_ubatch, 1)
     named = usage.weights_bytes + usage.context_bytes
     rest = max(usage.anonymous_bytes - named, 0) + usage.library_bytes
     return MemoryNeed(
         weights_bytes=usage.mapped_bytes + usage.weights_bytes,
         context_bytes=usage.context_bytes,
-        other_bytes=rest + min(to_come, usage.compute_bytes),
+        other_bytes=rest + min(predicted.compute_bytes, usage.compute_bytes),
         vram_bytes=usage.vram_bytes + (GPU_PROCESS_BYTES if usage.vram_bytes else 0),
         measured=True,
     )
-
-
-def after_work(need: MemoryNeed, resident_bytes: int) -> MemoryNeed:
-    """The same once the worker has worked: what it was seen to take beyond it counts as the rest.
-
-    Args:
-        need: as measured when the model was ready.
-        resident_bytes: all resident pages of the worker.
-    """
-    rest = resident_bytes - need.weights_bytes - need.context_bytes
-    return dataclasses.replace(need, other_bytes=max(need.other_bytes, rest))
 
 
 def _model(header: GgufHeader, settings: LlamaCppSettings, machine: Machine, context_length: int) -> Footprint:

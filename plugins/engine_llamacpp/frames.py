@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from hoshikage.plugins.engine_llamacpp.usage import Usage
+
 LENGTH = struct.Struct("<I")
 
 Finish = Literal["stop", "length"]
@@ -233,6 +235,7 @@ class Ready(msgspec.Struct, frozen=True, tag="ready"):
 
     n_ctx: int
     size_bytes: int
+    usage: Usage = Usage()
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
@@ -371,6 +374,7 @@ class Extended(msgspec.Struct, frozen=True, tag="extended"):
     id: int
     n_ctx: int
     size_bytes: int
+    usage: Usage = Usage()
 
 
 class Log(msgspec.Struct, frozen=True, tag="log"):

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -25,6 +26,7 @@ from hoshikage.plugins.engine_llamacpp.translate import (
     usage_of,
     vectors_of,
 )
+from hoshikage.plugins.engine_llamacpp.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -39,6 +41,16 @@ log = structlog.get_logger(__name__)
 MAX_DEATHS, DEATHS_WITHIN_S = 8, 60.0
 
 T = TypeVar("T", frames.Embedded, frames.Scored, frames.Tokenized, frames.Detokenized, frames.Extended)
+
+
+Weigh = Callable[[Usage, int], MemoryNeed]
+
+
+def as_measured(usage: Usage, n_ctx: int) -> MemoryNeed:
+    """What a worker takes, without a prediction to compare it with."""
+    del n_ctx
+    rest = max(usage.anonymous_bytes - usage.weights_bytes - usage.context_bytes, 0) + usage.library_bytes
+    return MemoryNeed(usage.mapped_bytes + usage.weights_bytes, usage.context_bytes, rest, usage.vram_bytes)
 
 
 class LlamaCppModel:
@@ -58,6 +70,7 @@ class LlamaCppModel:
         spares: Spares,
         quarantine: Quarantine,
         scoped: bool,
+        weigh: Weigh,
     ) -> None:
         self._name = name
         self._child = child
@@ -66,6 +79,8 @@ class LlamaCppModel:
         self._spares = spares
         self._quarantine = quarantine
         self._scoped = scoped
+        self._weigh = weigh
+        self._memory = weigh(ready.usage, ready.n_ctx)
         self._ids = itertools.count(1)
         self._counters = frames.Counters()
         self._jobs: dict[int, Job] = {}
@@ -86,8 +101,17 @@ class LlamaCppModel:
         spares: Spares | None = None,
         quarantine: Quarantine | None = None,
         scoped: bool = False,
+        weigh: Weigh = as_measured,
     ) -> LlamaCppModel:
-        """Load a model in a worker; `scoped` keeps what is computed apart for each caller.
+        """Load a model in a worker.
+
+        Args:
+            name: of the model.
+            init: what the worker is told.
+            spares: where workers come from; by default each is started when it is needed.
+            quarantine: prompts that are not tried again.
+            scoped: what is computed is kept apart for each caller.
+            weigh: what the model takes, by what the worker has measured and the length of its context.
 
         Raises:
             ModelLoadFailed: the worker says why, or died while loading.
@@ -95,7 +119,16 @@ class LlamaCppModel:
         spares = spares or Spares(0)
         child, ready = await _loaded(name, init, spares)
         quarantine = quarantine if quarantine is not None else Quarantine()
-        return cls(name, child, init=init, ready=ready, spares=spares, quarantine=quarantine, scoped=scoped)
+        return cls(
+            name,
+            child,
+            init=init,
+            ready=ready,
+            spares=spares,
+            quarantine=quarantine,
+            scoped=scoped,
+            weigh=weigh,
+        )
 
     @property
     def context_length(self) -> int:
@@ -110,7 +143,7 @@ class LlamaCppModel:
     @property
     def memory(self) -> MemoryNeed:
         """See `LoadedModel.memory`."""
-        return MemoryNeed(weights_bytes=self._ready.size_bytes)
+        return self._memory
 
     @property
     def pid(self) -> int | None:
@@ -181,6 +214,7 @@ class LlamaCppModel:
         extended = await self._ask(number, frames.Extend(number, context_length), frames.Extended)
         self._init = msgspec.structs.replace(self._init, n_ctx=extended.n_ctx)
         self._ready = msgspec.structs.replace(self._ready, n_ctx=extended.n_ctx, size_bytes=extended.size_bytes)
+        self._memory = self._weigh(extended.usage, extended.n_ctx)
         if extended.n_ctx < context_length:
             raise ContextOverflow(
                 f"the model was trained for {extended.n_ctx} tokens, but {context_length} are asked for",

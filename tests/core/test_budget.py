@@ -8,14 +8,18 @@ from hoshikage import MemoryNeed
 from hoshikage.core.budget import FLOOR_SHARE, GIB, LEAST_FLOOR_BYTES, Budget, Free
 from hoshikage.core.memory import MainMemory
 from hoshikage.core.settings import ResidencySettings
-from hoshikage.core.vram import Gpu
+from hoshikage.core.vram import GpuMemory
 
 HALF = GIB // 2
 SMALL = MainMemory(2 * GIB, 2 * GIB)  # its floor is the least one
 NOTHING = {"mapped_bytes": 0, "expected": (), "loaded": ()}
 
 
-def budget(memory: MainMemory = SMALL, gpus: tuple[Gpu, ...] = (), **settings: float) -> Budget:
+def card(free_bytes: int) -> GpuMemory:
+    return GpuMemory(0, "card", free_bytes, free_bytes, 0)
+
+
+def budget(memory: MainMemory = SMALL, gpus: tuple[GpuMemory, ...] = (), **settings: float) -> Budget:
     return Budget(ResidencySettings(**settings), measure_ram=lambda: memory, measure_gpus=lambda: gpus)
 
 
@@ -63,7 +67,7 @@ def test_without_a_card_its_memory_has_no_bound():
 
 def test_cards_count_together_less_their_floor():
     """What is free on all cards is one budget; `vram_floor_gib` stays free, and loads under way are gone."""
-    cards = (Gpu(2 * GIB), Gpu(GIB))
+    cards = (card(2 * GIB), card(GIB))
     coming = [MemoryNeed(vram_bytes=GIB)]
     free = budget(gpus=cards, vram_floor_gib=0.5).free(mapped_bytes=0, expected=coming, loaded=coming)
 
@@ -73,7 +77,7 @@ def test_cards_count_together_less_their_floor():
 @pytest.mark.parametrize(("gib", "left"), [(2, GIB), (0.5, 0)])
 def test_a_bound_for_the_cards(gib: float, left: int):
     """`vram_gib` bounds what models take on all cards together."""
-    cards, loaded = (Gpu(10 * GIB),), [MemoryNeed(vram_bytes=GIB)]
+    cards, loaded = (card(10 * GIB),), [MemoryNeed(vram_bytes=GIB)]
 
     assert left == budget(gpus=cards, vram_gib=gib).free(mapped_bytes=0, expected=(), loaded=loaded).vram_bytes
 

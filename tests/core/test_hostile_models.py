@@ -30,6 +30,7 @@ LOADED = (
     "llama.block_count 0",
     "llama.block_count 4294967295",
     "llama.context_length 9223372036854775808",
+    "llama.context_length 2147483648",
     "llama.embedding_length 4294967295",
     "llama.attention.head_count 0",
     "llama.attention.head_count 4294967295",

@@ -21,7 +21,7 @@ from hoshikage.core.memory import MainMemory
 from hoshikage.core.pins import Pins
 from hoshikage.core.residence import Demand
 from hoshikage.core.settings import ResidencySettings
-from hoshikage.core.vram import Gpu
+from hoshikage.core.vram import GpuMemory
 from tests.fakes import FakeStager, until
 
 GIB = 1 << 30
@@ -377,7 +377,7 @@ async def test_the_refusal_names_pinned_models(residence_with, engine):
 async def test_lack_on_cards_is_told_apart(residence_with):
     """A refusal says which memory is missing."""
     residence = residence_with()
-    residence._budget.measure_gpus = lambda: (Gpu(GIB),)
+    residence._budget.measure_gpus = lambda: (GpuMemory(0, "card", GIB, GIB, 0),)
 
     with pytest.raises(InsufficientMemory, match=f"{GIB} bytes of GPU memory would be missing"):
         residence.lease(Demand(A, need=MemoryNeed(vram_bytes=GIB + GIB // 2)))

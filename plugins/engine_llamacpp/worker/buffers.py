@@ -29,10 +29,11 @@ class Buffers:
             device, purpose, mebibytes = found.groups()
             self._sizes[device, "KV" if purpose.endswith("state") else purpose] += round(float(mebibytes) * MIB)
 
-    def forget_context(self) -> None:
-        """The context is gone; a new one will be told of."""
+    def replace_context(self, other: Buffers) -> None:
+        """The context is gone, and the one that `other` was told of has taken its place."""
         for key in [k for k in self._sizes if k[1] not in {"model", "LoRA"}]:
             del self._sizes[key]
+        self._sizes.update(other._sizes)
 
     @property
     def weights_bytes(self) -> int:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence as Seq
 
     from hoshikage.plugins.engine_llamacpp.frames import Init
+    from hoshikage.plugins.engine_llamacpp.worker.buffers import Buffers
     from hoshikage.plugins.engine_llamacpp.worker.native import NativeLog
 
 COMPARED_TOKENS = 64
@@ -48,6 +49,11 @@ class DraftModel:
     def size_bytes(self) -> int:
         """Weights and cache."""
         return self._model.size_bytes
+
+    @property
+    def buffers(self) -> Buffers:
+        """What llama.cpp says of them."""
+        return self._model.buffers
 
     def guess(self, questions: Seq[Question]) -> dict[int, list[int]]:
         """Guess for many sequences in one batch, by slot.

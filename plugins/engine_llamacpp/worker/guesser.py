@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence as Seq
 
     from hoshikage.plugins.engine_llamacpp.frames import Init
+    from hoshikage.plugins.engine_llamacpp.worker.buffers import Buffers
     from hoshikage.plugins.engine_llamacpp.worker.native import NativeLog, NativeModel
     from hoshikage.plugins.engine_llamacpp.worker.sequence import Sequence
 
@@ -29,6 +30,11 @@ class Guesser:
     def size_bytes(self) -> int:
         """What the draft model takes."""
         return self._draft_model.size_bytes if self._draft_model is not None else 0
+
+    @property
+    def buffers(self) -> list[Buffers]:
+        """What the draft model holds."""
+        return [self._draft_model.buffers] if self._draft_model is not None else []
 
     def guess(self, running: Seq[Sequence]) -> None:
         """Give each sequence that has begun its answer a draft for the next step, or none."""

@@ -13,12 +13,14 @@ from hoshikage.plugins.engine_llamacpp.worker.constraint import ConstraintFailed
 from hoshikage.plugins.engine_llamacpp.worker.embedding import Embedder
 from hoshikage.plugins.engine_llamacpp.worker.guesser import Guesser
 from hoshikage.plugins.engine_llamacpp.worker.intake import Intake, RequestRefused, close
+from hoshikage.plugins.engine_llamacpp.worker.measuring import measure
 from hoshikage.plugins.engine_llamacpp.worker.native import NO_SLOT, Batch, LoadError, NativeModel
 from hoshikage.plugins.engine_llamacpp.worker.saved_states import SavedStates
 from hoshikage.plugins.engine_llamacpp.worker.scheduler import Limits, StepPlan, Work, plan_step, prefill_chunk
 from hoshikage.plugins.engine_llamacpp.worker.state_keeper import StateKeeper
 
 if TYPE_CHECKING:
+    from hoshikage.plugins.engine_llamacpp.usage import Usage
     from hoshikage.plugins.engine_llamacpp.worker.connection import Connection
     from hoshikage.plugins.engine_llamacpp.worker.native import NativeLog
     from hoshikage.plugins.engine_llamacpp.worker.sequence import Sequence
@@ -56,7 +58,7 @@ class Loop:
     def run(self, frames_so_far: list[frames.ToWorker]) -> None:
         """Serve until stopped."""
         size_bytes = self._model.size_bytes + self._guesser.size_bytes
-        self._connection.send(frames.Ready(self._model.n_ctx, size_bytes))
+        self._connection.send(frames.Ready(self._model.n_ctx, size_bytes, self._usage()))
         received = frames_so_far
         while not self._stopping and not self._connection.closed:
             for frame in received:
@@ -125,7 +127,11 @@ class Loop:
                 self._connection.send(frames.Refused(frame.id, str(error), "context", frame.n_ctx, n_ctx, "num_ctx"))
                 return
         size_bytes = self._model.size_bytes + self._guesser.size_bytes
-        self._connection.send(frames.Extended(frame.id, self._model.n_ctx, size_bytes))
+        self._connection.send(frames.Extended(frame.id, self._model.n_ctx, size_bytes, self._usage()))
+
+    def _usage(self) -> Usage:
+        files = [self._init.path] + ([self._init.draft_model] if self._init.draft_model else [])
+        return measure(files, [self._model.buffers, *self._guesser.buffers])
 
     def _warn(self, text: str) -> None:
         self._connection.send(frames.Log("info", text))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import llama_cpp
 import msgspec
 
+from hoshikage.plugins.engine_llamacpp.worker.buffers import Buffers
 from hoshikage.plugins.engine_llamacpp.worker.tokens import tokenize
 
 if TYPE_CHECKING:
@@ -37,16 +38,22 @@ class NativeLog:
     def __init__(self, forward: Callable[[str, str], None]) -> None:
         self._forward = forward
         self._level = "info"
+        self._buffers = Buffers()
         self.errors: list[str] = []
         # ctypes keeps no reference to a callback: without this attribute it would be freed while in use.
         self._callback = llama_cpp.llama_log_callback(self._receive)
         llama_cpp.llama_log_set(self._callback, ctypes.c_void_p(0))
+
+    def note_buffers_in(self, buffers: Buffers) -> None:
+        """From now on, what llama.cpp says of its buffers belongs to these."""
+        self._buffers = buffers
 
     def _receive(self, level: int, text: bytes, _user_data: Any) -> None:
         self._level = LOG_LEVELS.get(level, self._level)
         line = text.decode("utf-8", "replace").rstrip()
         if not line or line == ".":
             return
+        self._buffers.read(line)
         if self._level == "error":
             self.errors.append(line)
         if self._level in {"warning", "error"}:
@@ -64,6 +71,8 @@ class NativeModel:
         llama_cpp.llama_backend_init()
         self._init = init
         self._log = log
+        self.buffers = Buffers()
+        log.note_buffers_in(self.buffers)
         self.model: Any = _load_model(init.path, init, log)
         self.vocab: Any = llama_cpp.llama_model_get_vocab(self.model)
         self.cuttable: bool = _is_cuttable(self.model)
@@ -194,6 +203,7 @@ class NativeModel:
             LoadError: there is no memory for it; the old context is as it was.
         """
         wanted = msgspec.structs.replace(self._init, n_ctx=n_ctx)
+        self._log.note_buffers_in(larger := Buffers())
         context = _new_context(self.model, wanted, self._log, n_seq_max=self.n_slots)
         size = llama_cpp.llama_state_get_size(self.context)
         everything = bytearray(size)
@@ -203,6 +213,8 @@ class NativeModel:
             raise LoadError(_last_words(self._log, f"a context of {n_ctx} tokens does not take over what is computed"))
         llama_cpp.llama_free(self.context)
         self._use(context)
+        self.buffers.replace_context(larger)
+        self._log.note_buffers_in(self.buffers)
         adapters, self._adapters_in_use = self._adapters_in_use, ()
         self.use_adapters(adapters)
 

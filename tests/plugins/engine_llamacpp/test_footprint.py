@@ -13,7 +13,6 @@ from hoshikage.plugins.engine_llamacpp.footprint import (
     PROCESS_BYTES,
     TOKEN_BYTES,
     Footprint,
-    after_work,
     corrected,
     footprint,
 )
@@ -204,33 +203,16 @@ USAGE = Usage(
 
 def test_a_measured_need_is_what_the_kernel_counted():
     """Weights that are mapped or read, the context, and the rest with what a full batch will add."""
-    to_come = 512 - 64  # the warm-up has computed 64 of 512 tokens
-
-    assert MemoryNeed(1000 + 10, 300, 400 - 310 + 50 + to_come, measured=True) == corrected(
-        PREDICTED, USAGE, n_ubatch=512
-    )
+    assert MemoryNeed(1000 + 10, 300, 400 - 310 + 50 + 512, measured=True) == corrected(PREDICTED, USAGE)
 
 
 def test_no_more_is_to_come_than_the_buffer_holds():
     """A prediction that is far too high does not survive the load."""
     usage = Usage(anonymous_bytes=400, compute_bytes=7)
 
-    assert 400 + 7 == corrected(PREDICTED, usage, n_ubatch=512).other_bytes
-
-
-def test_a_small_batch_has_nothing_to_come():
-    """The warm-up was as large as any step."""
-    assert 400 == corrected(PREDICTED, Usage(anonymous_bytes=400, compute_bytes=99), n_ubatch=32).other_bytes
+    assert 400 + 7 == corrected(PREDICTED, usage).other_bytes
 
 
 def test_a_gpu_has_a_base_as_well():
     """Where llama.cpp has buffers, the driver has its own."""
-    assert 5 + GPU_PROCESS_BYTES == corrected(PREDICTED, Usage(vram_bytes=5), n_ubatch=512).vram_bytes
-
-
-@pytest.mark.parametrize(("seen", "other"), [(100, 60), (46, 6), (45, 5), (0, 5)])
-def test_work_can_only_raise_a_measured_need(seen, other):
-    """A worker that was seen to take more needs more the next time; one that had little to do says nothing."""
-    need = MemoryNeed(30, 10, 5, measured=True)
-
-    assert replace(need, other_bytes=other) == after_work(need, seen)
+    assert 5 + GPU_PROCESS_BYTES == corrected(PREDICTED, Usage(vram_bytes=5)).vram_bytes

@@ -12,12 +12,12 @@ import pytest
 from hoshikage import ModelRecord
 from hoshikage.core.gguf import read_header
 from hoshikage.plugins.engine_llamacpp.engine import LlamaCppEngine
-from hoshikage.plugins.engine_llamacpp.footprint import corrected, footprint
+from hoshikage.plugins.engine_llamacpp.footprint import footprint
 from hoshikage.plugins.engine_llamacpp.layout import Layout
 from hoshikage.plugins.engine_llamacpp.machine import this_machine
+from hoshikage.plugins.engine_llamacpp.measured import MeasuredNeeds
 from hoshikage.plugins.engine_llamacpp.settings import LlamaCppSettings
 from hoshikage.plugins.engine_llamacpp.shape import shape_of
-from hoshikage.plugins.engine_llamacpp.usage import Usage
 from hoshikage.plugins.engine_llamacpp.worker.buffers import Buffers
 from hoshikage.plugins.engine_llamacpp.worker.measuring import resident_of
 from tests.plugins.engine_llamacpp import tiny
@@ -36,7 +36,7 @@ MIB = 1 << 20
 TOLERANCE = 0.10
 ROUNDING = 3 * MIB // 100  # llama.cpp tells hundredths of a MiB, in at most three lines here
 MACHINE = this_machine(has_nvidia=False)
-CPU_ONLY = {"n_gpu_layers": 0, "n_threads": 1}
+CPU_ONLY = {"n_gpu_layers": 0, "n_threads": 1, "spare_workers": 0}
 
 
 def predicted_of(file: Path, settings: LlamaCppSettings) -> MemoryNeed:
@@ -53,17 +53,9 @@ def buffers_of(file: Path, options: dict[str, Any]) -> Iterator[Buffers]:
 
     from hoshikage.plugins.engine_llamacpp.worker.native import NativeLog, NativeModel
 
-    buffers = Buffers()
-
-    class Listening(NativeLog):
-        def _receive(self, level: int, text: bytes, user_data: Any) -> None:
-            buffers.read(text.decode())
-            super()._receive(level, text, user_data)
-
-    log = Listening(lambda *_: None)
-    model = NativeModel(init_of(file, **options), log)
+    model = NativeModel(init_of(file, **options), NativeLog(lambda *_: None))
     try:
-        yield buffers
+        yield model.buffers
     finally:
         model.close()
         llama_cpp.llama_log_set(llama_cpp.llama_log_callback(), ctypes.c_void_p(0))
@@ -147,22 +139,41 @@ async def test_a_load_takes_what_was_predicted(path, options, request):
     assert predicted_of(file, settings).ram_bytes == pytest.approx(taken.total_bytes, rel=TOLERANCE)
 
 
-async def test_a_measured_need_holds_after_work(smollm2_path):
-    """What the worker can measure when it is ready tells within a tenth what it takes later."""
+async def test_a_measured_need_holds_after_work(smollm2_path, tmp_path):
+    """What the worker measures when it is ready is within a tenth of what it takes later, and is the next estimate."""
     settings = LlamaCppSettings(**CPU_ONLY, n_ctx=1024)
-    with buffers_of(smollm2_path, {"n_ctx": 1024, "n_batch": 512, "n_ubatch": 512}) as buffers:
-        context, compute = buffers.context_bytes, buffers.compute_bytes
-    model = await LlamaCppEngine(settings).load(ModelRecord("m", smollm2_path))
+    record = ModelRecord("m", smollm2_path)
+    engine = LlamaCppEngine(settings, measured=MeasuredNeeds(tmp_path / "footprints.json"))
+    predicted = await engine.estimate(record)
+    model = await engine.load(record)
     try:
-        ready = resident_of([str(smollm2_path)], model.pid)
+        need = model.memory
         await work(model, settings)
         later = resident_of([str(smollm2_path)], model.pid)
     finally:
         await model.close()
-    usage = Usage(ready.mapped_bytes, ready.anonymous_bytes, ready.library_bytes, 0, context, compute)
-    need = corrected(footprint(read_header(smollm2_path), settings, MACHINE), usage, n_ubatch=settings.n_ubatch)
+        await engine.close()
+    again = LlamaCppEngine(settings, measured=MeasuredNeeds(tmp_path / "footprints.json"))
 
     assert need.ram_bytes == pytest.approx(later.total_bytes, rel=TOLERANCE)
+    assert (False, True, need) == (predicted.measured, need.measured, await again.estimate(record))
+
+
+async def test_a_longer_context_is_measured_anew(smollm2_path):
+    """After a resize the model takes what one that was loaded so long would take."""
+    engine = LlamaCppEngine(LlamaCppSettings(**CPU_ONLY, n_ctx=512, max_num_seqs=4))
+    model = await engine.load(ModelRecord("m", smollm2_path))
+    try:
+        before = model.memory
+        await model.extend_context(2048)
+        after = model.memory
+    finally:
+        await model.close()
+
+    assert 4 * before.context_bytes == after.context_bytes
+    assert after.ram_bytes == pytest.approx(
+        (await engine.estimate(ModelRecord("m", smollm2_path), 2048)).ram_bytes, rel=0.1
+    )
 
 
 async def work(model: LoadedModel, settings: LlamaCppSettings) -> None:

@@ -65,8 +65,7 @@ def test_gpus_are_apart():
 def test_a_new_context_replaces_the_old_one():
     """After a resize, only the weights and the new buffers are there."""
     buffers = buffers_of(GEMMA)
-    buffers.forget_context()
-    buffers.read("llama_kv_cache:        CPU KV buffer size =     1.00 MiB")
+    buffers.replace_context(buffers_of("llama_kv_cache:        CPU KV buffer size =     1.00 MiB"))
 
     assert (MIB, 0, 12.5 * MIB) == (buffers.context_bytes, buffers.compute_bytes, buffers.repacked_bytes)
 
