@@ -106,8 +106,10 @@ def corrected(predicted: Footprint, usage: Usage, *, n_ubatch: int) -> MemoryNee
     """What a load takes, by what its worker measured when the model was ready.
 
     Until a full batch comes, most pages of the compute buffer are unused; what is missing of them is added as
-    predicted.
+    predicted. Where the kernel does not tell, the prediction stays.
     """
+    if not usage.anonymous_bytes:
+        return predicted.need
     to_come = predicted.compute_bytes * max(n_ubatch - WARM_UP_TOKENS, 0) // max(n_ubatch, 1)
     named = usage.weights_bytes + usage.context_bytes
     rest = max(usage.anonymous_bytes - named, 0) + usage.library_bytes

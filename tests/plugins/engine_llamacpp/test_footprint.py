@@ -225,7 +225,14 @@ def test_a_small_batch_has_nothing_to_come():
 
 def test_a_gpu_has_a_base_as_well():
     """Where llama.cpp has buffers, the driver has its own."""
-    assert 5 + GPU_PROCESS_BYTES == corrected(PREDICTED, Usage(vram_bytes=5), n_ubatch=512).vram_bytes
+    usage = Usage(anonymous_bytes=1, vram_bytes=5)
+
+    assert 5 + GPU_PROCESS_BYTES == corrected(PREDICTED, usage, n_ubatch=512).vram_bytes
+
+
+def test_without_a_measurement_the_prediction_stays():
+    """A system without `smaps` tells nothing, and that is no measurement."""
+    assert PREDICTED.need == corrected(PREDICTED, Usage(vram_bytes=5), n_ubatch=512)
 
 
 @pytest.mark.parametrize(("seen", "other"), [(100, 60), (46, 6), (45, 5), (0, 5)])
