@@ -12,7 +12,7 @@ import msgspec
 
 from hoshikage import LoadPlan, MemoryNeed
 from hoshikage.core.errors import ModelFileError, ModelLoadFailed
-from hoshikage.core.gguf import facts_of, read_header
+from hoshikage.core.gguf import facts_of, parts_of, read_header
 from hoshikage.core.vram import gpu_memory
 from hoshikage.plugins.engine_llamacpp import frames
 from hoshikage.plugins.engine_llamacpp.footprint import corrected, footprint
@@ -156,11 +156,12 @@ class LlamaCppEngine:
 
 
 def _version_of(file: Path) -> tuple[object, ...]:
+    """What changes when any part of a model does."""
     try:
-        stat = file.stat()
+        stats = [part.stat() for part in parts_of(file)]
     except OSError:
         return (file,)
-    return (file, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+    return (file, *((stat.st_ino, stat.st_size, stat.st_mtime_ns) for stat in stats))
 
 
 def effective_settings(record: ModelRecord, settings: LlamaCppSettings) -> LlamaCppSettings:

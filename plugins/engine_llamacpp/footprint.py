@@ -104,7 +104,10 @@ def corrected(predicted: Footprint, usage: Usage) -> MemoryNeed:
     """What a load takes, by what its worker measured when the model was ready.
 
     The worker has computed nothing by then, so the pages of its compute buffer are unused; they are added as predicted.
+    Where the kernel does not tell, the prediction stays.
     """
+    if not usage.anonymous_bytes:
+        return predicted.need
     named = usage.weights_bytes + usage.context_bytes
     rest = max(usage.anonymous_bytes - named, 0) + usage.library_bytes
     return MemoryNeed(

@@ -215,4 +215,11 @@ def test_no_more_is_to_come_than_the_buffer_holds():
 
 def test_a_gpu_has_a_base_as_well():
     """Where llama.cpp has buffers, the driver has its own."""
-    assert 5 + GPU_PROCESS_BYTES == corrected(PREDICTED, Usage(vram_bytes=5)).vram_bytes
+    usage = Usage(anonymous_bytes=1, vram_bytes=5)
+
+    assert 5 + GPU_PROCESS_BYTES == corrected(PREDICTED, usage).vram_bytes
+
+
+def test_without_a_measurement_the_prediction_stays():
+    """A system without `smaps` tells nothing, and that is no measurement."""
+    assert PREDICTED.need == corrected(PREDICTED, Usage(vram_bytes=5))
