@@ -25,7 +25,7 @@ BUILT_IN = (
     "access_log",
     "model_folder",
     "huggingface",
-    "ollama_registry",  # after all other downloaders: it takes whatever has the form of a name
+    "ollama_registry",
     "routes_openai",
     "routes_ollama",
     "routes_status",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Final, Self
 
 import httpx
@@ -104,7 +105,9 @@ class Fetcher:
         self._limits = limits or FetchLimits()
         transport = GuardedTransport(rules, self._limits, find=find, tls=tls or httpx.create_ssl_context())
         timeout = httpx.Timeout(self._limits.stall_s, connect=self._limits.connect_s)
-        self._client = httpx.AsyncClient(transport=transport, timeout=timeout, trust_env=False, headers=OWN_HEADERS)
+        self._client = httpx.AsyncClient(
+            transport=transport, timeout=timeout, trust_env=False, headers=OWN_HEADERS, cookies=_no_cookies()
+        )
 
     @classmethod
     def of(cls, settings: PullSettings, *, insecure: bool = False, trusted: tuple[str, ...] = ()) -> Self:
@@ -182,6 +185,11 @@ def reason_of(error: httpx.HTTPError) -> str:
             return f"no TLS connection ({error}); a server without TLS is called with --insecure"
         case _:
             return str(error) or type(error).__name__
+
+
+def _no_cookies() -> CookieJar:
+    """A jar that takes none: nothing here needs them, and a jar does not tell the ports of a host apart."""
+    return CookieJar(DefaultCookiePolicy(allowed_domains=[]))
 
 
 def _next_hop(request: httpx.Request, target: str) -> tuple[httpx.URL, dict[str, str]]:
