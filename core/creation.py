@@ -165,7 +165,7 @@ def used_files(entries: Iterable[ModelEntry], *, owned_only: bool = False) -> se
         used = [] if owned_only else [entry.model, *(str(file).rpartition("/")[2] for file in files)]
         for name in (*entry.owned, *used):
             if re.fullmatch(r"sha256-[0-9a-f]{64}", name):
-                found.add(name.removeprefix("sha256-"))
+                found.add(name.replace("-", ":"))
     return found
 
 

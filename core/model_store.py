@@ -16,7 +16,7 @@ from hoshikage.core.parameters import check_parameters
 from hoshikage.core.split_links import SplitLinks
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
     from pathlib import Path
 
     from hoshikage.core.blobs import BlobStore
@@ -66,7 +66,7 @@ class ModelStore:
         key = name_key(name)
         return next((e for n, e in self._registry.entries().items() if name_key(n) == key), None)
 
-    async def create(self, wanted: NewModel) -> AsyncIterator[str]:
+    async def create(self, wanted: NewModel) -> AsyncGenerator[str, None]:
         """Register a model made of another one or of blobs. Yields what is done, in Ollama's words, `success` last.
 
         Nothing is yielded before everything that was asked for has been checked.
@@ -159,7 +159,7 @@ class ModelStore:
         free = used_files([gone], owned_only=True) - used_files(left)
         for digest in sorted(free):
             with _told("blob_not_deleted"):
-                self._blobs.remove(f"sha256:{digest}")
+                self._blobs.remove(digest)
         if all(entry.path != gone.path for entry in left):
             with _told("links_not_deleted"):
                 self._links.remove(gone.path)

@@ -190,12 +190,15 @@ class Registry:
         return found
 
     def while_locked(self, act: Callable[[Sequence[ModelEntry]], None]) -> None:
-        """Let `act` work with all entries while nobody can change them.
+        """Let `act` work with all entries while nobody can change them; what killed writers left is cleaned up.
 
         Raises:
             RegistryError: the file is corrupt or locked for too long.
         """
+        file = self.files.model_map
         with self._lock():
+            for left in file.parent.glob(f".{file.name}.*.tmp"):
+                left.unlink(missing_ok=True)
             act(self._converted(self._read()))
 
     # --- inside ---

@@ -12,6 +12,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from hoshikage.core.cli import importing
+from hoshikage.core.cli.sizes import size
 from hoshikage.core.cli.start import Json, assembly
 from hoshikage.core.cli.tables import new_table, print_table
 from hoshikage.core.errors import InvalidRequest, ModelFileError
@@ -20,6 +22,7 @@ from hoshikage.core.names import check_name
 if TYPE_CHECKING:
     from hoshikage.core.contracts import ModelFacts, ModelRecord
     from hoshikage.core.kernel import Assembly
+    from hoshikage.core.registry import Registry
 
 Name = Annotated[str, typer.Argument(help="The model's name.")]
 
@@ -32,6 +35,7 @@ def add_commands(cli: typer.Typer) -> None:
     cli.command("list")(list_models)
     cli.command("ls", hidden=True)(list_models)
     cli.command("show")(show)
+    importing.add_commands(cli)
 
 
 def add(
@@ -60,13 +64,17 @@ def add(
 
 
 def remove(name: Name) -> None:
-    """Forget a name. The file stays; a running server unloads the model."""
-    from hoshikage.core.kernel import sync_tags
+    """Forget a name; a running server unloads the model.
+
+    Its file stays where it is, unless it was pulled or sent by a client and no other model needs it.
+    """
+    from hoshikage.core.kernel import store_of
 
     here = assembly()
-    removed = here.registry.remove(name)
-    asyncio.run(sync_tags(here))
-    print(f"removed {removed}; its file stays where it is")
+    record = here.catalog.model(name)
+    asyncio.run(store_of(here).delete(name))
+    stays = record.file is not None and record.file.exists()
+    print(f"removed {record.name}; {'its file stays where it is' if stays else 'its file is gone too'}")
 
 
 def list_models(json: Json = False) -> None:
@@ -95,6 +103,7 @@ def show(name: Name, json: Json = False) -> None:
         "digest": record.digest,
         "stop": list(record.stop),
         "options": dict(record.options),
+        **said(record, here.registry),
         "embedding_length": facts.embedding_length,
         "has_chat_template": bool(facts.chat_template),
     }
@@ -106,6 +115,21 @@ def show(name: Name, json: Json = False) -> None:
         text = orjson.dumps(value).decode() if isinstance(value, list | dict) else str(value)
         table.add_row(key, rich.markup.escape(text))
     print_table(table)
+
+
+def said(record: ModelRecord, registry: Registry) -> dict[str, Any]:
+    """What is written down of a model besides its file; what is not is left out."""
+    entry = next((e for name, e in registry.entries().items() if name == record.name), None)
+    shown = {
+        "system": record.system,
+        "parameters": dict(record.parameters),
+        "messages": [{"role": m.role, "content": m.content} for m in record.messages],
+        "template": record.template,
+        "source": entry.source if entry else "",
+        "parent": entry.parent if entry else "",
+        "license": entry.license if entry else "",
+    }
+    return {name: value for name, value in shown.items() if value}
 
 
 def row(record: ModelRecord, facts: ModelFacts) -> dict[str, Any]:
@@ -128,17 +152,6 @@ def split_stops(given: list[str]) -> tuple[str, ...]:
     if any(not s for s in stops):
         raise InvalidRequest("an empty stop string would end every answer at once; leave it out", param="stop")
     return tuple(stops)
-
-
-def size(count: float) -> str:
-    """Bytes as people read them."""
-    if not count:
-        return ""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} TiB"
 
 
 def _digest(here: Assembly, file: Path) -> None:

@@ -10,7 +10,7 @@ import orjson
 import typer
 
 from hoshikage.core.cli.conversation import Conversation
-from hoshikage.core.cli.models import size
+from hoshikage.core.cli.sizes import size
 from hoshikage.core.cli.start import Json, Port, assembly, server_url
 from hoshikage.core.cli.tables import new_table, print_table
 from hoshikage.core.errors import HoshikageError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 import structlog
@@ -20,7 +21,7 @@ from hoshikage.plugins.routes_ollama.format import error_body, json_response, li
 from hoshikage.plugins.routes_ollama.parse import model_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from hoshikage import Message, ServerApi
 
@@ -38,7 +39,8 @@ def add_change_routes(blueprint: Blueprint, server: ServerApi) -> None:
         steps = server.store.create(new_model(body))
         if body.stream is not False:
             return await stream_steps(steps)
-        *_, last = [step async for step in steps]
+        async with aclosing(steps):
+            *_, last = [step async for step in steps]
         return json_response({"status": last})
 
     @blueprint.post("/api/copy")
@@ -102,22 +104,23 @@ def new_model(body: CreateBody) -> NewModel:
     )
 
 
-async def stream_steps(steps: AsyncIterator[str]) -> Response:
+async def stream_steps(steps: AsyncGenerator[str, None]) -> Response:
     """Answer with a line for each step. What fails before the first one keeps its status code."""
-    first = await anext(aiter(steps))
+    first = await anext(steps)
     response = Response(_lines(first, steps), content_type="application/x-ndjson", headers=STREAM_HEADERS)
-    response.timeout = None
+    response.timeout = None  # Quart would cut the stream after a minute
     return response
 
 
-async def _lines(first: str, steps: AsyncIterator[str]) -> AsyncGenerator[bytes, None]:
-    yield line({"status": first})
-    try:
-        async for step in steps:
-            yield line({"status": step})
-    except HoshikageError as error:
-        log.info("create_failed", code=error.code, reason=error.message)
-        yield line(error_body(error))
+async def _lines(first: str, steps: AsyncGenerator[str, None]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(steps):
+        try:
+            yield line({"status": first})
+            async for step in steps:
+                yield line({"status": step})
+        except HoshikageError as error:
+            log.info("create_failed", code=error.code, reason=error.message)
+            yield line(error_body(error))
 
 
 def _opening(body: CreateBody, model: str) -> tuple[Message, ...]:

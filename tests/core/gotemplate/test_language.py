@@ -174,6 +174,9 @@ REFUSED = {
     "{{ range .Messages }}" * 12 + "{{ end }}" * 12: "nested too deeply",
     "{% if %}": "no valid Jinja2",
     "a\n{% for %}": "line 2: no valid Jinja2",
+    "{% if 1 %}\n{{ 1|nothing }}{% endif %}": "line 2: no valid Jinja2: there is no filter 'nothing'",
+    "{% if 1 is nothing %}{% endif %}": "there is no test 'nothing'",
+    "{% if 1 %}{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}{% endif %}": "no valid Jinja2",
     "x" * 300_000: "longer than",
 }
 

@@ -1,0 +1,168 @@
+"""The models of an Ollama store: manifests that name blobs.
+
+Layout: `manifests/<host>/<namespace>/<name>/<tag>`, each a JSON document with layers, and `blobs/sha256-<hex>`.
+Source: https://github.com/ollama/ollama/blob/main/docs/faq.mdx and server/manifest.go there
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from hoshikage.core.blobs import check_digest
+from hoshikage.core.errors import HoshikageError, InvalidRequest, ModelFileError
+from hoshikage.core.gguf import facts_of, read_header
+from hoshikage.core.importing.found import Found, Unusable, check_path
+from hoshikage.core.names import check_name, name_key
+from hoshikage.core.parameters import ADAPTERS, usable_parameters
+from hoshikage.core.registry import ModelEntry, OpeningMessage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+MANIFEST_DEPTH: Final = 4
+DEFAULT_HOST: Final = "registry.ollama.ai"
+DEFAULT_NAMESPACE: Final = "library"
+LAYER_PREFIX: Final = "application/vnd.ollama.image."
+# Far above what real ones have; a stranger may have written them.
+MAX_MANIFEST_BYTES: Final = 1 << 20
+MAX_TEXT_BYTES: Final = 4 << 20
+
+
+class Layer(msgspec.Struct, frozen=True):
+    """A file of a model."""
+
+    media_type: str = msgspec.field(name="mediaType")
+    digest: str = ""
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """What a model is made of."""
+
+    layers: tuple[Layer, ...] | None = None
+
+
+def scan_ollama(root: Path, *, only: str = "") -> Iterator[Found | Unusable]:
+    """Every model of a store, by name; with `only`, the one of that name."""
+    folder = root / "manifests"
+    for file in sorted(folder.glob("/".join(["*"] * MANIFEST_DEPTH))):
+        name = _name(file.relative_to(folder).parts)
+        if not file.is_file() or (only and name_key(name) != name_key(only)):
+            continue
+        try:
+            yield _found(check_name(name), file, _Store(root))
+        except HoshikageError as error:
+            yield Unusable(file, error.message)
+
+
+@dataclass(frozen=True, slots=True)
+class _Store:
+    root: Path
+
+    def file(self, layer: Layer) -> Path:
+        """The blob of a layer.
+
+        Raises:
+            InvalidRequest: its digest is none.
+            ModelFileError: the blob is missing.
+        """
+        file = self.root / "blobs" / f"sha256-{check_digest(layer.digest)}"
+        if not file.is_file():
+            raise ModelFileError(f"{file} is missing; pull the model again with Ollama")
+        return file
+
+    def text(self, layer: Layer) -> str:
+        """What a layer of text says."""
+        return _read(self.file(layer), MAX_TEXT_BYTES)
+
+
+def _found(name: str, manifest: Path, store: _Store) -> Found:
+    check_path(manifest)
+    layers = _layers(manifest)
+    if "model" not in layers:
+        raise ModelFileError("it names no model file; it may be a model that runs elsewhere")
+    model, *more = layers["model"]
+    if more:
+        raise ModelFileError(f"it has {1 + len(more)} model files, which is not supported")
+    file = store.file(model)
+    header = read_header(file)
+    facts_of(header)
+    adapters = {f"adapter-{check_digest(a.digest)[:12]}": str(store.file(a)) for a in layers.get("adapter", ())}
+    parameters = usable_parameters(_json(store, layers.get("params", ()), {}), name)
+    entry = ModelEntry(
+        path=str(file.parent),
+        model=file.name,
+        stop=(),
+        options={"adapters": adapters} if adapters else {},
+        template=_text(store, layers.get("template", ())),
+        system=_text(store, layers.get("system", ())),
+        parameters={**parameters, ADAPTERS: list(adapters)} if adapters else parameters,
+        messages=_opening(store, layers.get("messages", ())),
+        license=_text(store, layers.get("license", ())),
+        source=f"ollama {store.root}",
+    )
+    return Found(name, entry, file, header.file_size, check_digest(model.digest))
+
+
+def _name(parts: tuple[str, ...]) -> str:
+    """A name as Ollama shows it: what goes without saying is left out."""
+    host, namespace, name, tag = parts
+    before = [] if host == DEFAULT_HOST else [host]
+    if before or namespace != DEFAULT_NAMESPACE:
+        before.append(namespace)
+    return "/".join([*before, name]) + f":{tag}"
+
+
+def _layers(manifest: Path) -> Mapping[str, Sequence[Layer]]:
+    """The layers by the last word of their type."""
+    try:
+        read = msgspec.json.decode(_read(manifest, MAX_MANIFEST_BYTES), type=Manifest)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ModelFileError(f"it is no manifest: {error}") from error
+    found: dict[str, list[Layer]] = {}
+    for layer in read.layers or ():
+        if layer.media_type.startswith(LAYER_PREFIX):
+            found.setdefault(layer.media_type.removeprefix(LAYER_PREFIX), []).append(layer)
+    return found
+
+
+def _text(store: _Store, layers: Sequence[Layer]) -> str:
+    return "\n".join(store.text(layer) for layer in layers)
+
+
+def _json(store: _Store, layers: Sequence[Layer], empty: Any) -> Any:
+    """What the last of some layers says, if it is of the kind of `empty`."""
+    if not layers:
+        return empty
+    try:
+        value = json.loads(store.text(layers[-1]))
+    except (ValueError, RecursionError) as error:
+        raise ModelFileError(f"the layer {layers[-1].media_type} is no JSON: {error}") from error
+    if not isinstance(value, type(empty)):
+        raise ModelFileError(f"the layer {layers[-1].media_type} must be a JSON {type(empty).__name__}")
+    return value
+
+
+def _opening(store: _Store, layers: Sequence[Layer]) -> tuple[OpeningMessage, ...]:
+    try:
+        return msgspec.convert(_json(store, layers, []), tuple[OpeningMessage, ...])
+    except msgspec.ValidationError as error:
+        raise ModelFileError(f"the layer of messages is not understood: {error}") from error
+
+
+def _read(file: Path, max_bytes: int) -> str:
+    try:
+        with file.open("rb") as stream:
+            content = stream.read(max_bytes + 1)
+        text = content.decode()
+    except OSError as error:
+        raise ModelFileError(f"{file} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(f"{file} is no text in UTF-8") from error
+    if len(content) > max_bytes:
+        raise ModelFileError(f"{file} is longer than {max_bytes} bytes")
+    return text
