@@ -26,7 +26,7 @@ BUILT_IN = (
     "model_folder",
     "ramdisk",
     "huggingface",
-    "ollama_registry",  # after all other downloaders: it takes whatever has the form of a name
+    "ollama_registry",
     "routes_openai",
     "routes_ollama",
     "routes_status",

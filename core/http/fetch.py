@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Final, Self
 
 import httpx
 
 from hoshikage.core.errors import DownloadFailed
 from hoshikage.core.http.addresses import PORTS, AddressRules, find_addresses, resolve
+from hoshikage.core.threads import finish_in_thread
 
 if TYPE_CHECKING:
     import ssl
@@ -102,9 +104,8 @@ class Fetcher:
     ) -> None:
         self._rules = rules
         self._limits = limits or FetchLimits()
-        transport = GuardedTransport(rules, self._limits, find=find, tls=tls or httpx.create_ssl_context())
-        timeout = httpx.Timeout(self._limits.stall_s, connect=self._limits.connect_s)
-        self._client = httpx.AsyncClient(transport=transport, timeout=timeout, trust_env=False, headers=OWN_HEADERS)
+        self._find = find
+        self._tls = tls
 
     @classmethod
     def of(cls, settings: PullSettings, *, insecure: bool = False, trusted: tuple[str, ...] = ()) -> Self:
@@ -119,6 +120,15 @@ class Fetcher:
         return cls(rules, FetchLimits(settings.connect_timeout_s, settings.stall_timeout_s))
 
     async def __aenter__(self) -> Self:
+        # Reading all certificates of the world takes too long for the loop.
+        tls = self._tls if self._tls is not None else await finish_in_thread(httpx.create_ssl_context)
+        self._client = httpx.AsyncClient(
+            transport=GuardedTransport(self._rules, self._limits, find=self._find, tls=tls),
+            timeout=httpx.Timeout(self._limits.stall_s, connect=self._limits.connect_s),
+            trust_env=False,
+            headers=OWN_HEADERS,
+            cookies=_no_cookies(),
+        )
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -182,6 +192,11 @@ def reason_of(error: httpx.HTTPError) -> str:
             return f"no TLS connection ({error}); a server without TLS is called with --insecure"
         case _:
             return str(error) or type(error).__name__
+
+
+def _no_cookies() -> CookieJar:
+    """A jar that takes none: nothing here needs them, and a jar does not tell the ports of a host apart."""
+    return CookieJar(DefaultCookiePolicy(allowed_domains=[]))
 
 
 def _next_hop(request: httpx.Request, target: str) -> tuple[httpx.URL, dict[str, str]]:

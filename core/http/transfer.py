@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 BUFFER_BYTES: Final = 1 << 20
+READ_BYTES: Final = 16 << 20
 REPORT_INTERVAL_S: Final = 0.1
 # How often in a row a transfer may break off without having brought this much.
 MAX_FAILURES: Final = 4
@@ -99,7 +100,8 @@ class _Transfer:
         self._reported_at = -REPORT_INTERVAL_S
 
     async def run(self) -> None:
-        await finish_in_thread(self._read_what_is_here)
+        while await finish_in_thread(self._read_what_is_here):
+            self._say()
         _require_space(self._file, self._done)
         failures = 0
         while self._done < self._file.size_bytes:
@@ -157,6 +159,10 @@ class _Transfer:
         buffer.clear()
         if data:
             await finish_in_thread(self._append, data)
+        self._say()
+
+    def _say(self) -> None:
+        """Report, but not too often."""
         if time.monotonic() - self._reported_at >= REPORT_INTERVAL_S:
             self._reported_at = time.monotonic()
             self._report(self._file.progress(self._done))
@@ -179,13 +185,17 @@ class _Transfer:
 
     # --- in a thread ---
 
-    def _read_what_is_here(self) -> None:
+    def _read_what_is_here(self) -> bool:
+        """Add the next piece of what an earlier try left to the digest. Returns whether there is more.
+
+        In pieces, because cancelling waits for the end of one.
+        """
         if os.fstat(self._sink.fileno()).st_size > self._file.size_bytes:
             self._sink.truncate(0)
-        self._sink.seek(0)
-        while data := self._sink.read(BUFFER_BYTES):
-            self._digest.update(data)
-            self._done += len(data)
+        data = self._sink.read(READ_BYTES)
+        self._digest.update(data)
+        self._done += len(data)
+        return bool(data)
 
     def _begin_anew(self) -> None:
         self._sink.seek(0)

@@ -56,7 +56,7 @@ class HubDownloader:
     ) -> Downloaded:
         """See `Downloader.download`."""
         wanted = HubReference.parse(reference)
-        hub = Hub.of(self._hub)
+        hub = await finish_in_thread(Hub.of, self._hub)  # importing its library takes half a second
         progress(DownloadProgress("pulling manifest"))
         async with Fetcher.of(self._pull, insecure=insecure or hub.is_plain, trusted=hub.own_host) as fetcher:
             commit, files = await hub.files(fetcher, wanted)

@@ -19,7 +19,7 @@ def hoshikage_declare_settings() -> Sequence[SettingsSection]:
     return [SettingsSection("ollama_registry", OllamaRegistrySettings)]
 
 
-@hookimpl
+@hookimpl(tryfirst=True)  # pluggy calls from the end of its list; we read it from the start, so this is asked last
 def hoshikage_provide_downloaders(settings: Settings) -> Sequence[Downloader]:
     """Offer the registry."""
     from hoshikage.plugins.ollama_registry.downloader import RegistryDownloader

@@ -10,7 +10,8 @@ import msgspec
 from werkzeug.datastructures import WWWAuthenticate
 
 from hoshikage.core.errors import DownloadFailed
-from hoshikage.plugins.ollama_registry.manifest import DOCKER_MANIFEST, OCI_MANIFEST, Manifest
+from hoshikage.core.http.fetch import DOCUMENT_BYTES
+from hoshikage.plugins.ollama_registry.manifest import DOCKER_MANIFEST, MAX_TEXT_BYTES, OCI_MANIFEST, Manifest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,7 +55,7 @@ class RegistryClient:
         Raises:
             DownloadFailed: it cannot be had, or is not what its digest says.
         """
-        document = await self._get(self._reference.url("blobs", layer.digest), {})
+        document = await self._get(self._reference.url("blobs", layer.digest), {}, limit_bytes=MAX_TEXT_BYTES)
         found = hashlib.sha256(document.content).hexdigest()
         if found != layer.sha256:
             raise DownloadFailed(
@@ -70,11 +71,11 @@ class RegistryClient:
 
     # --- inside ---
 
-    async def _get(self, url: str, headers: Mapping[str, str]) -> Document:
-        document = await self._fetcher.document(url, {**headers, **self._token})
+    async def _get(self, url: str, headers: Mapping[str, str], limit_bytes: int = DOCUMENT_BYTES) -> Document:
+        document = await self._fetcher.document(url, {**headers, **self._token}, limit_bytes=limit_bytes)
         if document.status == 401 and not self._token:
             await self.renew(document.headers.get("www-authenticate", ""))
-            document = await self._fetcher.document(url, {**headers, **self._token})
+            document = await self._fetcher.document(url, {**headers, **self._token}, limit_bytes=limit_bytes)
         if document.status != 200:
             raise DownloadFailed(_refusal(self._reference, document.status))
         return document

@@ -18,6 +18,8 @@ TEXT_KINDS: Final = frozenset({"template", "prompt", "system", "params", "messag
 # A projector, the eyes of a model, is not among them: models that see images are not supported.
 WEIGHTS: Final = frozenset({"model", "adapter"})
 MAX_LAYERS: Final = 64
+# Template, prompts, license and the like together: they are kept in the registry's file.
+MAX_TEXT_BYTES: Final = 1 << 20
 
 
 class Layer(msgspec.Struct, frozen=True, rename="camel"):
@@ -65,7 +67,7 @@ class Manifest(msgspec.Struct, frozen=True, rename="camel"):
         """The layers with weights: the model, and after it the LoRA adapters that belong to it.
 
         Raises:
-            DownloadFailed: there is no model, or more than one.
+            DownloadFailed: there is no model or more than one, or its texts are too long.
         """
         models = [layer for layer in self.layers if layer.kind == "model"]
         if len(models) != 1:
@@ -73,6 +75,9 @@ class Manifest(msgspec.Struct, frozen=True, rename="camel"):
             raise DownloadFailed(
                 f"{name} holds {len(models)} GGUF models where one is due (it has {kinds}); it cannot be used here"
             )
+        size = sum(layer.size for layer in self.layers if layer.kind in TEXT_KINDS)
+        if size > MAX_TEXT_BYTES:
+            raise DownloadFailed(f"{name} comes with {size} bytes of texts; at most {MAX_TEXT_BYTES} are taken")
         return models + [layer for layer in self.layers if layer.kind == "adapter"]
 
 

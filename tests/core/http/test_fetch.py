@@ -108,6 +108,17 @@ async def test_credentials_stay_with_their_host(server: FileServer, other: FileS
     assert (other.asked[0].headers["Accept"], other.asked[0].headers["Host"]) == ("a/b", other.host)
 
 
+async def test_cookies_are_not_kept(server: FileServer):
+    """What a server wants remembered is forgotten."""
+    server.pages["/x"] = Served(b"", headers={"Set-Cookie": "id=1"})
+
+    async with fetcher_for(server) as fetcher:
+        for _ in range(2):
+            await fetcher.document(f"{server.url}/x")
+
+    assert server.asked[1].headers["Cookie"] is None
+
+
 async def test_a_name_is_looked_up_once_and_the_connection_goes_there(server: FileServer):
     """The address that was checked is the one that is called, under the name that was asked for (no rebinding)."""
     answers = [["127.0.0.1"], ["10.255.255.1"]]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hoshikage.core.errors import DownloadFailed
-from hoshikage.plugins.ollama_registry.manifest import LAYER_PREFIX, MAX_LAYERS, Manifest
+from hoshikage.plugins.ollama_registry.manifest import LAYER_PREFIX, MAX_LAYERS, MAX_TEXT_BYTES, Manifest
 
 DIGEST = "sha256:" + "a" * 64
 
@@ -92,9 +92,10 @@ def test_any_bytes_are_a_manifest_or_an_error(content: bytes):
         ([layer(), layer()], "2 GGUF models"),
         ([layer("tensor")], "vnd.ollama.image.tensor"),
         ([], "nothing"),
+        ([layer(), *[layer("license", size=MAX_TEXT_BYTES // 3)] * 4], "bytes of texts"),
     ],
 )
 def test_what_cannot_be_used_is_refused_before_it_comes(layers: list, words: str):
-    """No weights, weights in pieces, and other formats."""
+    """No weights, weights in pieces, other formats, and a library in place of a license."""
     with pytest.raises(DownloadFailed, match=words):
         Manifest.parse(manifest(*layers), "tiny").weights("tiny")
