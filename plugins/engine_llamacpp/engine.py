@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -15,6 +15,7 @@ from hoshikage.core.errors import ModelFileError, ModelLoadFailed
 from hoshikage.core.gguf import facts_of, parts_of, read_header
 from hoshikage.core.vram import gpu_memory
 from hoshikage.plugins.engine_llamacpp import frames
+from hoshikage.plugins.engine_llamacpp.fingerprint import fingerprint_of
 from hoshikage.plugins.engine_llamacpp.footprint import corrected, footprint
 from hoshikage.plugins.engine_llamacpp.machine import this_machine
 from hoshikage.plugins.engine_llamacpp.measured import key_of
@@ -32,8 +33,9 @@ if TYPE_CHECKING:
     from hoshikage.plugins.engine_llamacpp.state_places import StatePlaces
     from hoshikage.plugins.engine_llamacpp.usage import Usage
 
+T = TypeVar("T")
 AS_SET = LoadPlan()
-MAX_HEADERS = 64
+MAX_KNOWN = 64  # files
 
 
 class LlamaCppEngine:
@@ -63,6 +65,7 @@ class LlamaCppEngine:
         self._quarantine = Quarantine()
         self._fast_folders: set[Path] = set()
         self._headers: dict[tuple[object, ...], GgufHeader] = {}
+        self._fingerprints: dict[tuple[object, ...], str] = {}
 
     def supports(self, record: ModelRecord) -> bool:
         """Every model with a file: the registry takes GGUF only."""
@@ -100,7 +103,8 @@ class LlamaCppEngine:
         weigh = await self._scales(record, settings)
         if self._places is not None and scope != "off":
             self._fast_folders.update(plan.state_folders)
-            init = msgspec.structs.replace(init, state=self._places.store(record, init, plan.state_folders))
+            store = self._places.store(await self._fingerprint(record, plan), init, plan.state_folders)
+            init = msgspec.structs.replace(init, state=store)
         try:
             return await LlamaCppModel.start(
                 record.name,
@@ -139,6 +143,20 @@ class LlamaCppEngine:
         if self._places is not None:
             await self._places.move_to_disk(self._fast_folders)
 
+    async def _fingerprint(self, record: ModelRecord, plan: LoadPlan) -> str:
+        """Computed once per version of the file, from its copy where there is one."""
+        assert record.file is not None
+        key = _version_of(record.file)
+        if key not in self._fingerprints:
+            _forget_oldest(self._fingerprints)
+            try:
+                self._fingerprints[key] = await asyncio.to_thread(fingerprint_of, plan.file or record.file)
+            except OSError as error:
+                raise ModelLoadFailed(
+                    f"model {record.name!r} cannot be loaded: {error.filename} cannot be read: {error.strerror}"
+                ) from error
+        return self._fingerprints[key]
+
     async def _header(self, record: ModelRecord) -> GgufHeader:
         """Read once per version of the file, off the event loop: a big vocabulary takes tens of milliseconds."""
         if record.file is None:
@@ -149,10 +167,14 @@ class LlamaCppEngine:
         key = _version_of(file)
         if key not in self._headers:
             header = await asyncio.to_thread(read_header, file)
-            while len(self._headers) >= MAX_HEADERS:
-                del self._headers[next(iter(self._headers))]
+            _forget_oldest(self._headers)
             self._headers[key] = header
         return self._headers[key]
+
+
+def _forget_oldest(known: dict[tuple[object, ...], T]) -> None:
+    while len(known) >= MAX_KNOWN:
+        del known[next(iter(known))]
 
 
 def _version_of(file: Path) -> tuple[object, ...]:

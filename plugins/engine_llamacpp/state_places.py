@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from hoshikage import ModelRecord
     from hoshikage.plugins.engine_llamacpp.settings import StateSettings
 
 GIB = 1 << 30
@@ -32,10 +31,10 @@ class StatePlaces:
     settings: StateSettings
     disk: Path
 
-    def store(self, record: ModelRecord, init: frames.Init, fast: Iterable[Path]) -> frames.StateStore:
-        """What a worker is told."""
+    def store(self, fingerprint: str, init: frames.Init, fast: Iterable[Path]) -> frames.StateStore:
+        """What a worker is told; the fingerprint is that of the model's content."""
         return frames.StateStore(
-            key=state_key(record, init),
+            key=state_key(fingerprint, init),
             folders=[*(str(folder) for folder in fast), str(self.disk)],
             fast_bytes=int(self.settings.fast_gib * GIB),
             disk_bytes=int(self.settings.size_gib * GIB),
@@ -49,10 +48,10 @@ class StatePlaces:
             await asyncio.to_thread(_move_all, folder, self.disk, int(self.settings.size_gib * GIB))
 
 
-def state_key(record: ModelRecord, init: frames.Init) -> str:
+def state_key(fingerprint: str, init: frames.Init) -> str:
     """What must be equal for a saved memory to mean the same: the weights, the program, the form of the cache."""
     parts = (
-        record.digest,
+        fingerprint,
         importlib.metadata.version("llama-cpp-python"),
         *(init.cache_type_k, init.cache_type_v, init.flash_attention, str(init.n_gpu_layers)),
     )
