@@ -95,7 +95,7 @@ class OwnServer(Hoshikage):
             MeasureFailed: the server refuses.
         """
         began = time.monotonic()
-        await self._post("/api/generate", own_api.load_body(model, n_ctx))
+        await self._post(*own_api.load_request(model, n_ctx))
         return time.monotonic() - began
 
     async def unload(self, model: str) -> None:

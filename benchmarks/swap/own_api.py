@@ -39,9 +39,11 @@ def state_settings(*, enabled: bool) -> dict[str, str]:
     return {} if enabled else {"HOSHIKAGE_STATE__ENABLED": "false"}
 
 
-def load_body(model: str, n_ctx: int = 0) -> dict[str, Any]:
-    """The body for `/api/generate` that loads a model and asks nothing of it."""
-    return {"model": model, "stream": False, **({"options": {"num_ctx": n_ctx}} if n_ctx else {})}
+def load_request(model: str, n_ctx: int = 0) -> tuple[str, dict[str, Any]]:
+    """The route and the body that load a model, with a context of at least so many tokens, and ask nothing of it."""
+    if n_ctx:
+        return "/v1/load", {"model": model, "num_ctx": n_ctx}
+    return "/api/generate", {"model": model, "stream": False}
 
 
 def unload_body(model: str) -> dict[str, Any]:

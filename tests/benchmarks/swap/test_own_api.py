@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from benchmarks.rows.base import MeasureFailed
-from benchmarks.swap.own_api import is_staged, load_body, predicted_bytes, ram_disk_settings, row_of, state_settings
+from benchmarks.swap.own_api import is_staged, load_request, predicted_bytes, ram_disk_settings, row_of, state_settings
 
 FILE = Path("/models/a.gguf")
 
@@ -61,8 +61,8 @@ def test_a_loaded_model_is_found_by_its_name():
 
 def test_a_context_is_asked_for_only_where_it_is_given():
     """Otherwise the settings decide."""
-    assert "options" not in load_body("a")
-    assert {"num_ctx": 8192} == load_body("a", 8192)["options"]
+    assert "num_ctx" not in str(load_request("a"))
+    assert 8192 == load_request("a", 8192)[1]["num_ctx"]
 
 
 def test_settings_say_what_is_off():
