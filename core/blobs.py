@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import hashlib
 import os
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from hoshikage.core.errors import InvalidRequest, StorageRefused
+from hoshikage.core.threads import finish_in_thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Iterator
@@ -77,13 +77,13 @@ class BlobStore:
             StorageRefused: the disk is full, or the folder cannot be written.
         """
         wanted = check_digest(digest)
-        if await asyncio.to_thread(self.has, digest):
+        if await finish_in_thread(self.has, digest):
             return False
         with _refused(self.folder):
-            temporary = await asyncio.to_thread(self._new_file, wanted)
+            temporary = await finish_in_thread(self._new_file, wanted)
         try:
             _refuse_other(await _write(temporary, chunks), wanted)
-            await asyncio.to_thread(self._place, temporary, wanted)
+            await finish_in_thread(self._place, temporary, wanted)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
@@ -153,9 +153,9 @@ async def _write(file: Path, chunks: AsyncIterator[bytes]) -> str:
     async for chunk in chunks:
         buffer += chunk
         if len(buffer) >= BUFFER_BYTES:
-            await asyncio.to_thread(_append, file, digest, bytes(buffer))
+            await finish_in_thread(_append, file, digest, bytes(buffer))
             buffer.clear()
-    await asyncio.to_thread(_append, file, digest, bytes(buffer), sync=True)
+    await finish_in_thread(_append, file, digest, bytes(buffer), sync=True)
     return digest.hexdigest()
 
 

@@ -24,6 +24,8 @@ BUILT_IN = (
     "chat_formats",
     "access_log",
     "model_folder",
+    "huggingface",
+    "ollama_registry",
     "routes_openai",
     "routes_ollama",
     "routes_status",

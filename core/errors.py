@@ -5,6 +5,7 @@ from __future__ import annotations
 from hoshikage.config.errors import ConfigError, HoshikageError
 
 __all__ = [
+    "AddressRefused",
     "AdmissionTimeout",
     "BodyTooLarge",
     "ConfigError",
@@ -159,6 +160,13 @@ class DownloadFailed(HoshikageError):
 
     status = 502
     code = "download_failed"
+
+
+class AddressRefused(HoshikageError):
+    """An address that a request or another server named must not be called from here (SSRF)."""
+
+    status = 403
+    code = "address_refused"
 
 
 class WorkerDied(HoshikageError):

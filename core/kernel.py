@@ -26,6 +26,8 @@ from hoshikage.core.gguf import DigestCache, sha256_of
 from hoshikage.core.manager import PluginChoice, PluginManager
 from hoshikage.core.model_store import ModelStore
 from hoshikage.core.pipeline import Extensions, Pipeline
+from hoshikage.core.pulled import PulledModels
+from hoshikage.core.pulling import Pulls
 from hoshikage.core.receipts import ReceiptBook
 from hoshikage.core.registry import Registry, RegistryFiles
 from hoshikage.core.residence import Residence
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from hoshikage.core.contracts import (
         Caller,
         ChatRequest,
+        DownloadProgress,
         Embeddings,
         EmbedRequest,
         ModelFacts,
@@ -139,6 +142,7 @@ class Kernel:
             receipts=self._receipts,
         )
         self.store = store_of(assembly)
+        self._pulls = pulls_of(assembly)
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
 
@@ -158,11 +162,16 @@ class Kernel:
     async def stop(self) -> None:
         """Stop in the reverse order of the start; models are unloaded."""
         self._stopping = True
+        await self.end_pulls()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._residence.stop()
         await self._pipeline.stop()
+
+    async def end_pulls(self) -> None:
+        """End downloads at once: they would hold up the drain, and nothing of them is lost. Idempotent."""
+        await self._pulls.stop()
 
     # --- ServerApi ---
 
@@ -204,6 +213,10 @@ class Kernel:
     async def facts(self, record: ModelRecord) -> ModelFacts:
         """See `ServerApi.facts`."""
         return await self._catalog.facts_or_none(record)
+
+    def pull(self, reference: str, *, insecure: bool = False) -> AsyncGenerator[DownloadProgress, None]:
+        """See `ServerApi.pull`."""
+        return self._pulls.pull(reference, insecure=insecure)
 
     async def load(self, name: str, *, keep_alive_s: float | None, caller: Caller) -> None:
         """See `ServerApi.load`."""
@@ -263,6 +276,17 @@ def store_of(assembly: Assembly) -> ModelStore:
         links=assembly.settings.data_dir / "split",
         changed=lambda: sync_tags(assembly),
     )
+
+
+def pulls_of(assembly: Assembly) -> Pulls:
+    """What brings models from elsewhere; the server has one, and each `hoshikage pull` its own."""
+    models = PulledModels(
+        registry=assembly.registry,
+        digests=assembly.digests,
+        settle=store_of(assembly).settle,
+        changed=lambda: sync_tags(assembly),
+    )
+    return Pulls(assembly.manager.downloaders(assembly.settings), models)
 
 
 async def sync_tags(assembly: Assembly) -> None:

@@ -12,7 +12,9 @@ MAX_NAME_CHARS = 255
 
 # Letters of any script (names in Japanese are in use), digits and - _ . + @ in parts joined by "/", then a tag.
 _PART = r"[^\W_][\w.+@-]*"
-_NAME = re.compile(rf"{_PART}(/{_PART})*(:[\w.+-]+)?")
+# A model of a registry with a port keeps that in its name, as in Ollama: `registry.lan:5000/team/model:tag`.
+_HOST_AND_PORT = r"[A-Za-z0-9][A-Za-z0-9.-]*:[0-9]{1,5}/"
+_NAME = re.compile(rf"({_HOST_AND_PORT})?{_PART}(/{_PART})*(:[\w.+-]+)?")
 
 
 def check_name(name: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
@@ -18,6 +17,7 @@ from hoshikage.core.names import check_name, name_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from hoshikage.config.project import Project
 
@@ -107,8 +107,8 @@ class Registry:
         return self._entries
 
     def file_of(self, entry: ModelEntry) -> Path:
-        """The model file, absolute."""
-        return self.project.resolve(str(Path(entry.path) / entry.model))
+        """The model file, absolute; a link is not followed, as llama.cpp finds the parts of a model by their names."""
+        return self.project.resolve(entry.path) / entry.model
 
     def stop_of(self, entry: ModelEntry) -> tuple[str, ...]:
         """The stop strings that always apply; old files have none written down."""

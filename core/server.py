@@ -88,6 +88,7 @@ async def _serve(assembly: Assembly, listener: socket.socket, host: str) -> bool
     asked = asyncio.create_task(stop.wait(), name="stop")
     await asyncio.wait({http, asked}, return_when=asyncio.FIRST_COMPLETED)
     asked.cancel()
+    await kernel.end_pulls()
     clean = await _drain(app, http, kernel.settings.section(ServerSettings).drain_s)
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(kernel.stop(), STOP_LIMIT_S)

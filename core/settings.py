@@ -106,6 +106,21 @@ class ResidencySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class PullSettings:
+    """Bringing models from elsewhere: whom to call, and how long to wait."""
+
+    allowed_hosts: Annotated[
+        tuple[str, ...],
+        Meta(description="Hosts, `name` or `name:port`, that may have private addresses; others must be public."),
+    ] = ()
+    allow_http: Annotated[bool, Meta(description="Allow plain HTTP always, not only with `--insecure`.")] = False
+    connect_timeout_s: Annotated[float, Unit("s"), Meta(gt=0, description="How long a connection may take.")] = 10.0
+    stall_timeout_s: Annotated[
+        float, Unit("s"), Meta(gt=0, description="How long a server may send nothing before it is asked again.")
+    ] = 30.0
+
+
+@dataclass(frozen=True, slots=True)
 class ReceiptSettings:
     """The accounts of past requests."""
 
@@ -119,5 +134,6 @@ KERNEL_SECTIONS = (
     SettingsSection("registry", RegistrySettings),
     SettingsSection("admission", AdmissionSettings),
     SettingsSection("residency", ResidencySettings),
+    SettingsSection("pull", PullSettings),
     SettingsSection("receipts", ReceiptSettings),
 )

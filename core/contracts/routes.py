@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from hoshikage.config.errors import HoshikageError
     from hoshikage.config.settings import Settings
     from hoshikage.core.contracts.chat import Caller, ChatRequest, StreamEvent
+    from hoshikage.core.contracts.downloads import DownloadProgress
     from hoshikage.core.contracts.models import ModelFacts, ModelRecord
     from hoshikage.core.contracts.receipts import Receipt
     from hoshikage.core.contracts.vectors import Embeddings, EmbedRequest, RerankRequest, Scores
@@ -117,6 +118,10 @@ class ServerApi(Protocol):
         Raises:
             ModelNotFound: no model has the name.
         """
+        ...
+
+    def pull(self, reference: str, *, insecure: bool = False) -> AsyncGenerator[DownloadProgress, None]:
+        """Bring a model from elsewhere and register it; see `Pulls.pull` for steps and errors."""
         ...
 
     async def facts(self, record: ModelRecord) -> ModelFacts:

@@ -20,6 +20,7 @@ from hoshikage.plugins.routes_ollama.format import error_body, json_response
 from hoshikage.plugins.routes_ollama.listing import ps_row, show_body, tag_row
 from hoshikage.plugins.routes_ollama.loading import load_or_unload
 from hoshikage.plugins.routes_ollama.parse import chat_request, generate_request, model_of
+from hoshikage.plugins.routes_ollama.pulling import add_pull_routes
 from hoshikage.plugins.routes_ollama.vector_routes import add_vector_routes
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def ollama_routes(server: ServerApi) -> RouteGroup:
     add_vector_routes(blueprint, server)
     add_change_routes(blueprint, server)
     add_blob_routes(blueprint, server)
+    add_pull_routes(blueprint, server)
     return RouteGroup("ollama", blueprint, prefixes=("/api",), error_body=error_body)
 
 
