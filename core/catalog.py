@@ -172,14 +172,13 @@ class Catalog:
 
     def _template(self, name: str, entry: ModelEntry) -> str:
         """The entry's template for our engines; the file's own stands in for one that they cannot have."""
-        if not entry.template:
+        if not entry.template or (name, entry.template) in self._untranslatable:
             return ""
         try:
             return effective_template(entry.template)
         except TemplateNotTranslatable as error:
-            if (name, entry.template) not in self._untranslatable:
-                self._untranslatable.add((name, entry.template))
-                log.warning("template_not_used", model=name, reason=error.message)
+            self._untranslatable.add((name, entry.template))
+            log.warning("template_not_used", model=name, reason=error.message)
             return ""
 
 

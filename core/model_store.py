@@ -78,7 +78,7 @@ class ModelStore:
             RegistryError: the registry cannot be read or written.
         """
         name = check_name(wanted.name)
-        _check(wanted)
+        await asyncio.to_thread(_check, wanted)  # a long template takes a while
         base = self._base(wanted.base) if wanted.base else None
         files = await asyncio.to_thread(files_of, wanted, self._blobs)
         check_files(files, has_base=base is not None)

@@ -122,7 +122,7 @@ def said(record: ModelRecord, registry: Registry) -> dict[str, Any]:
     entry = next((e for name, e in registry.entries().items() if name == record.name), None)
     shown = {
         "system": record.system,
-        "parameters": dict(record.parameters),
+        "sampling_parameters": dict(record.parameters),
         "messages": [{"role": m.role, "content": m.content} for m in record.messages],
         "template": record.template,
         "source": entry.source if entry else "",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
 from quart import Request, request
@@ -89,6 +90,16 @@ class FlowingConnection(ASGIHTTPConnection):
                     request.body.set_complete()
             elif message["type"] == "http.disconnect":
                 return
+
+
+async def drain_body(*, max_bytes: int, stall_s: float | None) -> None:
+    """Take in the rest of a body that nobody wants.
+
+    A client that still sends when the connection closes may never see the answer: the system throws it away.
+    """
+    with contextlib.suppress(RequestEntityTooLarge, RequestTimeout):
+        async for _ in body_chunks(max_bytes=max_bytes, stall_s=stall_s):
+            pass
 
 
 async def body_chunks(*, max_bytes: int, stall_s: float | None) -> AsyncIterator[bytes]:

@@ -13,7 +13,7 @@ from hoshikage.core.creation import NewModel
 from hoshikage.core.errors import HoshikageError, InvalidRequest, NotSupported
 from hoshikage.core.http.body import read_body
 from hoshikage.core.http.stream import STREAM_HEADERS
-from hoshikage.core.http.uploads import body_chunks
+from hoshikage.core.http.uploads import body_chunks, drain_body
 from hoshikage.core.settings import ServerSettings
 from hoshikage.plugins.routes_ollama.bodies import CopyBody, CreateBody, ModelBody
 from hoshikage.plugins.routes_ollama.conversation import conversation
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+# What is still taken in of a body that is refused, so that its sender sees why.
+DRAINED_BYTES = 64 << 20
 OPENING_ROLES = ("system", "user", "assistant")
 
 
@@ -66,9 +68,15 @@ def add_blob_routes(blueprint: Blueprint, server: ServerApi) -> None:
 
     @blueprint.post("/api/blobs/<digest>")
     async def take_blob(digest: str) -> Response:
-        check_digest(digest)
-        chunks = body_chunks(max_bytes=settings.max_blob_bytes, stall_s=settings.body_timeout_s)
-        is_new = await server.store.take_blob(digest, chunks)
+        most, stall_s = settings.max_blob_bytes, settings.body_timeout_s
+        try:
+            check_digest(digest)
+            is_new = await server.store.take_blob(digest, body_chunks(max_bytes=most, stall_s=stall_s))
+        except HoshikageError:
+            await drain_body(max_bytes=DRAINED_BYTES, stall_s=stall_s)
+            raise
+        if not is_new:
+            await drain_body(max_bytes=most, stall_s=stall_s)
         return Response("", status=201 if is_new else 200)
 
 

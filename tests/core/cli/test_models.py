@@ -158,3 +158,37 @@ def test_the_models_folder_is_offered(hoshikage: CommandLine, small_gguf: Path):
     names = [row["name"] for row in hoshikage.json("list", MODEL_DIR=str(small_gguf.parent))]
 
     assert "small" in names
+
+
+def test_rm_lets_go_of_what_came_for_the_model(hoshikage: CommandLine, small_gguf: Path):
+    """A blob goes with the last model that names it, and the line says so; a file that was added stays."""
+    hexadecimal = hashlib.sha256(small_gguf.read_bytes()).hexdigest()
+    blob = hoshikage.data_dir / "blobs" / f"sha256-{hexadecimal}"
+    blob.parent.mkdir()
+    blob.write_bytes(small_gguf.read_bytes())
+    entry = {"path": str(blob.parent), "model": blob.name, "stop": [], "owned": [blob.name]}
+    (hoshikage.data_dir / "model_map.json").write_text(json.dumps({"a": entry, "b": entry}))
+    hoshikage("add", str(small_gguf), "mine")
+
+    first = hoshikage("rm", "a").stdout
+    there = blob.exists()
+    second = hoshikage("rm", "B:latest").stdout
+    third = hoshikage("rm", "mine").stdout
+
+    assert ("removed a; its file stays where it is\n", True) == (first, there)
+    assert ("removed b; its file is gone too\n", False) == (second, blob.exists())
+    assert ("removed mine; its file stays where it is\n", True) == (third, small_gguf.exists())
+
+
+def test_show_says_how_a_model_was_made(hoshikage: CommandLine, small_gguf: Path):
+    """What is written down besides the file, and nothing where there is nothing."""
+    entry = {"path": str(small_gguf.parent), "model": small_gguf.name, "stop": []}
+    made = {**entry, "system": "Be kind.", "parameters": {"top_k": 1}, "parent": "plain", "source": "created"}
+    (hoshikage.data_dir / "model_map.json").write_text(json.dumps({"plain": entry, "made": made}))
+
+    plain, shown = hoshikage.json("show", "plain"), hoshikage.json("show", "made")
+
+    assert ("Be kind.", {"top_k": 1}, "plain", "created") == tuple(
+        shown[key] for key in ("system", "sampling_parameters", "parent", "source")
+    )
+    assert not {"system", "sampling_parameters", "messages", "template", "license", "parent"} & set(plain)

@@ -135,6 +135,18 @@ def test_big_blob_goes_to_disk_and_not_through_memory(server: ServerProcess):
     assert pieces * len(PIECE) == (server.data_dir / "blobs" / name.replace(":", "-")).stat().st_size
 
 
+@pytest.mark.parametrize(("announced", "status"), [("here", 200), ("sha256:none", 400)])
+def test_answer_that_needs_no_body_reaches_its_sender(server: ServerProcess, announced: str, status: int):
+    """A client that sends all the same is let finish; otherwise it would see a broken connection and no answer."""
+    content = bytes(20 << 20)
+    digest = digest_of(content)
+    send(server, content, digest)
+
+    answers = {send(server, content, digest if announced == "here" else announced).status_code for _ in range(5)}
+
+    assert {status} == answers
+
+
 def test_too_big_a_blob_is_refused(server: ServerProcess):
     """By the length that the client announces, before anything is sent."""
     host, port = server.url.removeprefix("http://").split(":")
