@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from typing import TYPE_CHECKING
 
+import gguf
 import ollama
 import pytest
 
 from tests.clients.conftest import CLIENT_LIMIT_S
+from tests.plugins.engine_llamacpp import tiny as tiny_models
 from tests.plugins.engine_llamacpp.tiny import write_llama
 from tests.server import ServerProcess
 from tests.wire import until
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+TENSORS_IN_A_PART = 6
+GREEDY = {"temperature": 0, "num_predict": 8}
 HELLO = [{"role": "user", "content": "hello there"}]
 CHATML = "{{ range .Messages }}<|im_start|>{{ .Role }}\n{{ .Content }}<|im_end|>\n{{ end }}<|im_start|>assistant\n"
 
@@ -62,6 +67,40 @@ def test_model_is_made_of_a_file_that_the_client_sends(client: ollama.Client, se
     assert "success" == steps[-1].status
     assert 3 == done.eval_count
     assert [blob_of(server, tiny)] == found
+
+
+def test_split_model_is_made_of_its_parts(
+    client: ollama.Client, server: ServerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """It answers as the whole one does, and nothing of it is left when it is deleted."""
+    whole = tiny_models.write_llama(tmp_path / "whole.gguf", noise=0.75)
+    with monkeypatch.context() as patch:
+        parted = functools.partial(gguf.GGUFWriter, split_max_tensors=TENSORS_IN_A_PART)
+        patch.setattr(tiny_models.gguf, "GGUFWriter", parted)
+        tiny_models.write_llama(tmp_path / "parts.gguf", noise=0.75)
+    parts = sorted(tmp_path.glob("parts-*-of-*.gguf"))
+    client.create("whole", files={whole.name: client.create_blob(whole)})
+    client.create("parts", files={part.name: client.create_blob(part) for part in reversed(parts)})
+
+    answers = [client.generate(name, "hi", raw=True, options=GREEDY).response for name in ("whole", "parts")]
+    client.delete("parts")
+
+    assert len(parts) > 1
+    assert answers[0] == answers[1] != ""
+    assert [] == list((server.data_dir / "split").iterdir())
+    assert not any(blob_of(server, part).exists() for part in parts)
+
+
+def test_adapter_of_a_model_is_always_used(client: ollama.Client, tiny: Path, tmp_path: Path):
+    """It changes the answers; `show` names it."""
+    adapter = tiny_models.write_lora(tmp_path / "adapter.gguf")
+    client.create("plain", files={"tiny.gguf": client.create_blob(tiny)})
+    client.create("tuned", from_="plain", adapters={"adapter.gguf": client.create_blob(adapter)})
+
+    answers = [client.generate(name, "hi", options=GREEDY).response for name in ("plain", "tuned")]
+
+    assert answers[0] != answers[1]
+    assert "ADAPTER sha256-" in client.show("tuned").modelfile
 
 
 def test_model_is_made_of_another(client: ollama.Client):
