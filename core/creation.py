@@ -11,7 +11,7 @@ import msgspec
 
 from hoshikage.core.blobs import check_digest
 from hoshikage.core.errors import InvalidRequest, ModelFileError, NotSupported
-from hoshikage.core.gguf import facts_of, read_header
+from hoshikage.core.gguf import facts_of, read_file
 from hoshikage.core.parameters import ADAPTERS, check_parameters
 from hoshikage.core.registry import ModelEntry, OpeningMessage
 
@@ -191,7 +191,7 @@ def _blob(field: str, name: str, digest: str, blobs: BlobStore) -> Blob:
 
 def _by_header(blob: Blob, param: str) -> Blob:
     try:
-        header = read_header(blob.file)
+        header = read_file(blob.file)  # a part of a split model may come alone
     except ModelFileError as error:
         # The path of the blob says nothing to the client, the name of its file does.
         reason = error.message.removeprefix(f"{blob.file}: ")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hoshikage.core.creation import SOURCE
 from hoshikage.core.errors import DownloadFailed, InvalidRequest, ModelFileError
-from hoshikage.core.gguf import facts_of, read_header
+from hoshikage.core.gguf import facts_of, read_file, read_header
 from hoshikage.core.names import name_key
 from hoshikage.core.parameters import ADAPTERS, usable_parameters
 from hoshikage.core.registry import ModelEntry, OpeningMessage
@@ -117,7 +117,7 @@ def _adapters(found: Downloaded) -> tuple[Path, ...]:
     if header.metadata.get("general.type", "model") != "model":
         raise ModelFileError(f"{found.name} is no model but of the type {header.metadata['general.type']!r}")
     facts_of(header)
-    others = [(file, read_header(file)) for file in found.owned if file != found.file]
+    others = [(file, read_file(file)) for file in found.owned if file != found.file]
     return tuple(file for file, header in others if header.metadata.get("general.type") == "adapter")
 
 

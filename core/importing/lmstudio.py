@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
-from hoshikage.core.errors import HoshikageError, ModelFileError
-from hoshikage.core.gguf import facts_of, read_header
+from hoshikage.core.errors import HoshikageError
+from hoshikage.core.gguf import facts_of, is_further_part, model_stem, read_header
 from hoshikage.core.importing.found import Found, Unusable, check_path
 from hoshikage.core.names import check_name, name_key
 from hoshikage.core.registry import ModelEntry
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PROJECTOR: Final = "mmproj"
-_PART: Final = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf", re.IGNORECASE)
 
 
 def scan_lmstudio(root: Path, *, only: str = "") -> Iterator[Found | Unusable]:
@@ -44,12 +42,7 @@ def scan_lmstudio(root: Path, *, only: str = "") -> Iterator[Found | Unusable]:
 
 def _stem(file: Path) -> str | None:
     """The name of the model that a file begins; `None` for a file that begins none."""
-    if PROJECTOR in file.name.lower():
-        return None
-    part = _PART.fullmatch(file.name)
-    if part is None:
-        return file.stem
-    return part["stem"] if int(part["number"]) == 1 else None
+    return None if PROJECTOR in file.name.lower() or is_further_part(file) else model_stem(file)
 
 
 def _found(name: str, file: Path, root: Path) -> Found | None:
@@ -60,20 +53,4 @@ def _found(name: str, file: Path, root: Path) -> Found | None:
         return None
     facts_of(header)
     entry = ModelEntry(path=str(file.parent), model=file.name, stop=(), source=f"lmstudio {root}")
-    return Found(name, entry, file, sum(part.stat().st_size for part in _parts(file)))
-
-
-def _parts(file: Path) -> list[Path]:
-    """All files of a model.
-
-    Raises:
-        ModelFileError: one is missing.
-    """
-    part = _PART.fullmatch(file.name)
-    if part is None:
-        return [file]
-    count = int(part["count"])
-    files = [file.with_name(f"{part['stem']}-{n:05}-of-{count:05}{file.suffix}") for n in range(1, count + 1)]
-    if missing := [f.name for f in files if not f.is_file()]:
-        raise ModelFileError(f"{file}: parts are missing: {', '.join(missing[:5])}; download the model again")
-    return files
+    return Found(name, entry, file, header.file_size)

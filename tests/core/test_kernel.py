@@ -426,8 +426,9 @@ async def test_missing_file_does_not_stop_the_start(kernel_of, environ, tmp_path
 async def test_tags_that_cannot_be_written_are_a_warning(environ, tmp_path):
     """Where the companion files cannot be written, the log says so and nothing else happens."""
     (tmp_path / "data").write_text("a file, no folder")
+    assembly = assemble({**environ, "MODEL_MAP_FILE": "map.json"})
     with capture_logs() as logs:
-        await sync_tags(assemble({**environ, "MODEL_MAP_FILE": "map.json"}))
+        await sync_tags(assembly)
 
     assert ["tags_not_written"] == [line["event"] for line in logs]
 

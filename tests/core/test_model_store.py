@@ -18,7 +18,7 @@ from hoshikage.core.errors import HoshikageError, InvalidRequest, ModelNotFound,
 from hoshikage.core.gguf import DigestCache
 from hoshikage.core.model_store import ModelStore
 from hoshikage.core.registry import ModelEntry
-from tests.core.gguf.raw_gguf import ARCHITECTURE, SMALL, STRING, UINT32, gguf, pair, tensor, text, u32
+from tests.core.gguf.raw_gguf import ARCHITECTURE, SMALL, STRING, gguf, pair, split_part, tensor, text
 from tests.wire import until
 
 if TYPE_CHECKING:
@@ -34,8 +34,7 @@ CREATES = 10
 
 
 def part(number: int, count: int = 2, seed: bytes = b"\0") -> bytes:
-    pairs = (ARCHITECTURE, pair("split.no", UINT32, u32(number)), pair("split.count", UINT32, u32(count)))
-    return gguf(pairs=pairs, tensors=(tensor(f"t{number}"),), data_bytes=31) + seed
+    return split_part(number, (tensor(f"t{number}"),), count=count, total=count, pairs=(ARCHITECTURE,)) + seed
 
 
 @dataclasses.dataclass

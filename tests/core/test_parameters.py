@@ -32,7 +32,7 @@ def test_others_are_named_in_the_log():
         ("temperature", "0.5"),
         ("temperature", -1),
         ("top_p", 1.5),
-        ("num_ctx", 0),
+        ("num_ctx", -1),
         ("num_ctx", 1.5),
         ("stop", [1]),
         ("seed", 2**64),

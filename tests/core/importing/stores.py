@@ -6,7 +6,8 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from tests.core.gguf.raw_gguf import ARCHITECTURE, SMALL, STRING, UINT32, gguf, pair, tensor, text, u32
+from tests.core.gguf import raw_gguf
+from tests.core.gguf.raw_gguf import ARCHITECTURE, SMALL, STRING, gguf, pair, tensor, text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,8 +19,7 @@ TEMPLATE = "{{ range .Messages }}{{ .Content }}{{ end }}"
 
 def split_part(number: int, count: int) -> bytes:
     """One part of a split model."""
-    pairs = (ARCHITECTURE, pair("split.no", UINT32, u32(number)), pair("split.count", UINT32, u32(count)))
-    return gguf(pairs=pairs, tensors=(tensor(f"t{number}"),), data_bytes=32)
+    return raw_gguf.split_part(number, (tensor(f"t{number}"),), count=count, total=count, pairs=(ARCHITECTURE,))
 
 
 def put_blob(root: Path, content: bytes | str | Any) -> str:

@@ -43,11 +43,13 @@ def test_the_predecessors_names(tmp_path):
 
 
 def test_the_defaults(tmp_path):
-    """On, in the usual place, sized by itself, freed after an hour, cleared at the stop."""
+    """On, in the usual place, sized by itself, freed after an hour, cleared at the stop; loads do not wait for it."""
     settings = settings_of(tmp_path)
 
     assert ramdisk_path(settings) is None
-    assert RamDiskSettings(True, "", 0.0, 1.0, 60.0, False, True) == settings.section(RamDiskSettings)
+    assert RamDiskSettings(True, "", 0.0, 1.0, 60.0, keep_on_stop=False, wait=False, verify=True) == settings.section(
+        RamDiskSettings
+    )
 
 
 def test_a_relative_path_and_a_link(tmp_path):

@@ -62,10 +62,10 @@ def test_null_is_unset(given: dict | None):
 def test_unknown_options_are_noted():
     """An option without effect does no harm, and the log tells of it, without its value."""
     with structlog.testing.capture_logs() as logs:
-        options = read_options({"num_ctx": 2048, "penalize_newline": True, "tfs_z": None, "top_k": 1})
+        options = read_options({"num_gpu": 1, "penalize_newline": True, "tfs_z": None, "top_k": 1})
 
     assert 1 == options.top_k
-    assert [{"event": "options_ignored", "options": ["num_ctx", "penalize_newline"], "log_level": "warning"}] == logs
+    assert [{"event": "options_ignored", "options": ["num_gpu", "penalize_newline"], "log_level": "warning"}] == logs
 
 
 @pytest.mark.parametrize(("given", "limit"), [(5, 5), (0, -1), (-1, -1), (-2, -1), (None, None)])
