@@ -88,9 +88,10 @@ def make_room(wanted: Wanted, occupants: Sequence[Occupant], limits: Limits) -> 
     Only the idle leave, and no more of them than needed: those first that have been idle for long and cost little to
     bring back. Where memory suffices for both, the new one need not wait until they are gone.
     """
-    others = [o for o in occupants if o.key != wanted.key]
-    missing_ram = _never(wanted.ram_bytes, limits.free_ram_bytes, [o.ram_bytes for o in others if not o.pinned])
-    missing_vram = _never(wanted.vram_bytes, limits.free_vram_bytes, [o.vram_bytes for o in others if not o.pinned])
+    others = _others(wanted, occupants)
+    able = [o for o in others if o.leaving or not o.pinned]
+    missing_ram = _never(wanted.ram_bytes, limits.free_ram_bytes, [o.ram_bytes for o in able])
+    missing_vram = _never(wanted.vram_bytes, limits.free_vram_bytes, [o.vram_bytes for o in able])
     if missing_ram or missing_vram:
         return Room(ready=False, missing_ram_bytes=missing_ram, missing_vram_bytes=missing_vram)
     excess = _excess(wanted, occupants, limits)
@@ -102,7 +103,7 @@ def make_room(wanted: Wanted, occupants: Sequence[Occupant], limits: Limits) -> 
 
 def suffices(wanted: Wanted, occupants: Sequence[Occupant], limits: Limits, *, leaving: Collection[str]) -> bool:
     """Whether `wanted` may start once these have left, so that nobody who is busy has to end first."""
-    others = [o for o in occupants if o.key != wanted.key]
+    others = _others(wanted, occupants)
     going = [o for o in others if o.leaving or o.key in leaving]
     lack_ram = _lack(wanted.ram_bytes, limits.free_ram_bytes) - sum(o.ram_bytes for o in going)
     lack_vram = _lack(wanted.vram_bytes, limits.free_vram_bytes) - sum(o.vram_bytes for o in going)
@@ -133,6 +134,11 @@ def context_step(wanted: int, trained: int) -> int:
 def context_floor(most: int) -> int:
     """The longest step that is no longer than so many tokens; 0 where none is."""
     return 1 << (most.bit_length() - 1) if most >= SMALLEST_STEP else 0
+
+
+def _others(wanted: Wanted, occupants: Sequence[Occupant]) -> list[Occupant]:
+    """All but the wanted one; itself too while it is on its way out, because it gives back what it has."""
+    return [o for o in occupants if o.key != wanted.key or o.leaving]
 
 
 def _excess(wanted: Wanted, occupants: Sequence[Occupant], limits: Limits) -> int:

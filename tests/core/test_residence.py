@@ -364,6 +364,29 @@ async def test_a_failed_load_gives_its_memory_back(residence_with, engine):
     assert None is not residence.lease(Demand(B, need=need))
 
 
+async def test_a_closing_model_can_come_back(residence_with, engine):
+    """A request for a model that is just being closed waits for its memory, and is not refused for want of it."""
+    residence = residence_with(memory=MainMemory(GIB, GIB))
+    need = engine.needs["a"] = MemoryNeed(context_bytes=600 << 20)
+    lease = residence.lease(Demand(A, need=need))
+    model = await lease.model()
+    residence._budget.measure_ram = lambda: MainMemory(GIB, GIB - (0 if model.closed else need.ram_bytes))
+    close, may_close = model.close, asyncio.Event()
+
+    async def slow_close() -> None:
+        await may_close.wait()
+        await close()
+
+    model.close = slow_close
+    lease.release(keep_alive_s=0)
+    await until(lambda: states(residence) == [("a", "closing")])
+    meanwhile = residence.lease(Demand(A, need=need))
+    may_close.set()
+    await until(lambda: not residence.views())
+
+    assert (None, True) == (meanwhile, residence.lease(Demand(A, need=need)) is not None)
+
+
 async def test_the_refusal_names_pinned_models(residence_with, engine):
     """Who is in the way for ever is named."""
     residence = residence_with(memory_gib=1)
@@ -662,7 +685,7 @@ async def test_the_stop_ends_giving_back(residence_with, on_disk, tmp_path):
     stager.unstage = unstage
     residence = residence_with(stagers=[stager], memory=MainMemory(GIB, GIB))
     residence.lease(Demand(B, need=MemoryNeed(context_bytes=GIB)))
-    await begun.wait()
+    await until(begun.is_set)
     await asyncio.wait_for(residence.stop(), 2)
 
     assert {} == residence._unstaging

@@ -81,6 +81,9 @@ def test_places(occupants: list[Occupant], max_loaded: int, room: Room):
         (6, [busy("a", ram_bytes=1)], memory(5), Room(False)),
         (8, [busy("a", ram_bytes=1), idle("b", ram_bytes=1)], memory(5), Room(False, missing_ram_bytes=1)),
         (7, [busy("a", ram_bytes=1), idle("b", ram_bytes=1)], memory(5), Room(False, ("b",))),
+        (6, [leaving("w", ram_bytes=1)], memory(5), Room(False)),
+        (6, [leaving("w", ram_bytes=1, pinned=True)], memory(5), Room(False)),
+        (6, [idle("w", ram_bytes=1)], memory(5), Room(False, missing_ram_bytes=1)),
         (6, [idle("a", pinned=True, ram_bytes=9)], memory(5), Room(False, missing_ram_bytes=1)),
         (6, [idle("a", ram_bytes=0), idle("b", 5, ram_bytes=2)], memory(5), Room(False, ("b",))),
         (6, [idle("copy", 1, ram_bytes=2, counts=False), idle("b", 5, ram_bytes=2)], memory(5), Room(False, ("copy",))),
@@ -198,7 +201,7 @@ def test_no_one_leaves_in_vain(occupants: list[Occupant], max_loaded: int, need:
     present = any(o.key == "0" and not o.leaving for o in occupants)
 
     too_many = bool(max_loaded) and not present and staying + 1 > max_loaded
-    assert too_many or need > free + sum(o.ram_bytes for o in going if o.key != "0")
+    assert too_many or need > free + sum(o.ram_bytes for o in going if o.key != "0" or o.leaving)
 
 
 @given(crowds, st.integers(0, 5), needs, needs)
@@ -217,7 +220,7 @@ def test_missing_bytes_are_those_that_nobody_can_give(occupants: list[Occupant],
     """A refusal names what would be missing if all but pinned ones left."""
     room = make_room(Wanted("0", need), occupants, memory(free))
 
-    most = free + sum(o.ram_bytes for o in occupants if not o.pinned and o.key != "0")
+    most = free + sum(o.ram_bytes for o in occupants if not o.pinned and (o.key != "0" or o.leaving))
     assert (max(need - most, 0) if need else 0) == room.missing_ram_bytes
 
 
@@ -227,6 +230,7 @@ def test_missing_bytes_are_those_that_nobody_can_give(occupants: list[Occupant],
         (6, [idle("a", ram_bytes=1), busy("b", ram_bytes=9)], memory(5), True),
         (7, [idle("a", ram_bytes=1), busy("b", ram_bytes=9)], memory(5), False),
         (7, [idle("a", ram_bytes=1), leaving("b", ram_bytes=9)], memory(5), True),
+        (7, [leaving("w", ram_bytes=2), busy("b", ram_bytes=9)], memory(5), True),
         (0, [busy("b")], memory(max_loaded=1), False),
         (0, [busy("w")], memory(max_loaded=1), True),
         (0, [idle("a"), busy("b")], memory(max_loaded=2), True),

@@ -686,7 +686,7 @@ async def test_many_who_want_more_share_one_extension(slot, engine):
 
     model.extend_context = slow
     waiting = [asyncio.create_task(slot.lease(n).model()) for n in (4096, 4096, 2048, 50)]
-    await began.wait()
+    await until(began.is_set)
     await until(waiting[3].done)
     go_on.set()
     await asyncio.gather(*waiting)
