@@ -107,7 +107,7 @@ def key_of(record: ModelRecord, settings: LlamaCppSettings, *, context_length: i
     """
     values = {k: v for k, v in msgspec.to_builtins(settings).items() if k not in WITHOUT_EFFECT}
     values["n_ctx"] = context_length or settings.n_ctx
-    version = record.digest or [str(record.file), record.size_bytes, record.modified_at]
+    version = [str(record.file), record.size_bytes, record.modified_at]  # the digest is not known at the first load
     text = json.dumps([version, values, has_gpu, _build()], sort_keys=True)
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 

@@ -36,6 +36,11 @@ class Buffers:
         self._sizes.update(other._sizes)
 
     @property
+    def mapped_bytes(self) -> int:
+        """Weights that are mapped from the file."""
+        return self._sizes[MAPPED, "model"]
+
+    @property
     def weights_bytes(self) -> int:
         """Weights that were read into main memory."""
         devices = {device for device, _ in self._sizes if _is_main_memory(device)} - {MAPPED, REPACKED}

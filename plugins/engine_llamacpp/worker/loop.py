@@ -130,8 +130,7 @@ class Loop:
         self._connection.send(frames.Extended(frame.id, self._model.n_ctx, size_bytes, self._usage()))
 
     def _usage(self) -> Usage:
-        files = [self._init.path] + ([self._init.draft_model] if self._init.draft_model else [])
-        return measure(files, [self._model.buffers, *self._guesser.buffers])
+        return measure([self._model.buffers, *self._guesser.buffers])
 
     def _warn(self, text: str) -> None:
         self._connection.send(frames.Log("info", text))

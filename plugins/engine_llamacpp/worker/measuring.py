@@ -1,53 +1,41 @@
-"""What a process takes of main memory, as the kernel counts it."""
+"""What this process takes of main memory, as the kernel counts it."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from hoshikage.plugins.engine_llamacpp.usage import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from hoshikage.plugins.engine_llamacpp.worker.buffers import Buffers
 
 KIB: Final = 1 << 10
-# E.g. `7f2c4a000000-7f2c4a100000 r--s 00000000 fe:01 42    /models/a b.gguf (deleted)`.
-MAPPING: Final = re.compile(r"[0-9a-f]+-[0-9a-f]+ \S+ \S+ \S+ \d+\s*(.*)")
-COUNT: Final = re.compile(r"(Rss|Anonymous|Swap):\s+(\d+) kB")
-DELETED: Final = " (deleted)"
-PART: Final = re.compile(r"-\d{5}-of-(\d{5})\.gguf$")
+STATUS: Final = Path("/proc/self/status")
+COUNT: Final = re.compile(r"^(RssAnon|RssFile|RssShmem|VmSwap):\s+(\d+) kB", re.MULTILINE)
 
 
-@dataclass(slots=True)
-class Resident:
-    """Pages of a process, in bytes; see `Usage`."""
-
-    mapped_bytes: int = 0
-    anonymous_bytes: int = 0
-    library_bytes: int = 0
-
-    @property
-    def total_bytes(self) -> int:
-        """All of them."""
-        return self.mapped_bytes + self.anonymous_bytes + self.library_bytes
-
-
-def measure(files: Iterable[str], buffers: Sequence[Buffers]) -> Usage:
+def measure(buffers: Sequence[Buffers], status: Path = STATUS) -> Usage:
     """What this process takes now.
 
+    The kernel's list of single mappings (`smaps`) would tell the model's pages from those of the libraries, but it
+    takes some 30 ms, for which a load would wait; its totals take none. llama.cpp says how much it has mapped, all of
+    which it reads at once.
+
     Args:
-        files: of the model, and of its draft model where there is one; one part of a split model stands for all.
-        buffers: what llama.cpp said of each of them.
+        buffers: what llama.cpp said of the model, and of its draft model where there is one.
+        status: the kernel's totals.
     """
-    resident = resident_of(files)
+    pages = _pages(status)
+    files = pages.get("RssFile", 0) + pages.get("RssShmem", 0)  # a model on a RAM disk is shared memory
+    mapped = min(sum(b.mapped_bytes for b in buffers), files)
     return Usage(
-        mapped_bytes=resident.mapped_bytes,
-        anonymous_bytes=resident.anonymous_bytes,
-        library_bytes=resident.library_bytes,
+        mapped_bytes=mapped,
+        anonymous_bytes=pages.get("RssAnon", 0) + pages.get("VmSwap", 0),
+        library_bytes=files - mapped,
         weights_bytes=sum(b.weights_bytes for b in buffers),
         context_bytes=sum(b.context_bytes for b in buffers),
         compute_bytes=sum(b.compute_bytes for b in buffers),
@@ -55,40 +43,10 @@ def measure(files: Iterable[str], buffers: Sequence[Buffers]) -> Usage:
     )
 
 
-def resident_of(files: Iterable[str], pid: int | None = None) -> Resident:
-    """The pages of a process, this one by default; all zero where the system does not tell."""
-    names = {_stem(str(Path(file).resolve())) for file in files}
+def _pages(status: Path) -> dict[str, int]:
+    """The totals by name, in bytes; none where the system does not tell."""
     try:
-        with Path(f"/proc/{pid or 'self'}/smaps").open(encoding="utf-8", errors="surrogateescape") as lines:
-            return count_pages(lines, names)
-    except OSError:  # no Linux, or the process is gone or another user's
-        return Resident()
-
-
-def count_pages(lines: Iterable[str], names: set[str]) -> Resident:
-    """Add up the lines of `smaps`; a file on a RAM disk is a file like any other there."""
-    resident = Resident()
-    is_model = False
-    for line in lines:
-        if found := COUNT.match(line):
-            _count(resident, found[1], int(found[2]) * KIB, is_model=is_model)
-        elif found := MAPPING.match(line):
-            is_model = _stem(found[1].rstrip("\n").removesuffix(DELETED)) in names
-    return resident
-
-
-def _count(resident: Resident, what: str, size: int, *, is_model: bool) -> None:
-    """Take one number into account; anonymous pages of a file are those that the process has changed."""
-    if is_model:
-        resident.mapped_bytes += -size if what == "Anonymous" else size
-    elif what == "Rss":
-        resident.library_bytes += size
-    elif what == "Anonymous":
-        resident.library_bytes -= size
-    if what == "Anonymous" or (what == "Swap" and not is_model):
-        resident.anonymous_bytes += size
-
-
-def _stem(name: str) -> str:
-    """The same for all parts of a split model."""
-    return PART.sub(r"-of-\1.gguf", name)
+        text = status.read_text()
+    except OSError:  # no Linux
+        return {}
+    return {name: int(count) * KIB for name, count in COUNT.findall(text)}

@@ -19,10 +19,10 @@ from hoshikage.plugins.engine_llamacpp.measured import MeasuredNeeds
 from hoshikage.plugins.engine_llamacpp.settings import LlamaCppSettings
 from hoshikage.plugins.engine_llamacpp.shape import shape_of
 from hoshikage.plugins.engine_llamacpp.worker.buffers import Buffers
-from hoshikage.plugins.engine_llamacpp.worker.measuring import resident_of
 from tests.plugins.engine_llamacpp import tiny
 from tests.plugins.engine_llamacpp.answers import ask, raw
 from tests.plugins.engine_llamacpp.natives import init_of
+from tests.plugins.engine_llamacpp.resident import resident_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
