@@ -248,13 +248,12 @@ def test_a_full_queue_is_503_with_an_honest_wait(start_server: Callable[..., Ser
 
 def test_two_models_take_turns_where_one_may_be_loaded(start_server: Callable[..., ServerProcess]):
     """With room for one model, asking for another lets the idle one go."""
-    server = start_server(HOSHIKAGE_ECHO__MODELS='["a", "b"]')
+    server = start_server(HOSHIKAGE_ECHO__MODELS='["a", "b"]', HOSHIKAGE_RESIDENCY__MAX_LOADED="1")
     for name in ("a", "b", "a"):
         answer = httpx.post(f"{server.url}/v1/chat/completions", json=chat("hi", model=name))
         assert answer.status_code == 200
 
-    loaded = httpx.get(f"{server.url}/v1/status").json()["loaded"]
-    assert [m["name"] for m in loaded] == ["a"]
+    until(lambda: [m["name"] for m in httpx.get(f"{server.url}/v1/status").json()["loaded"]] == ["a"])
 
 
 def test_japanese_is_written_as_it_is(echo_server: ServerProcess):
