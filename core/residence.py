@@ -15,7 +15,8 @@ from hoshikage.core.errors import InsufficientMemory, ModelFileError, ServerStop
 from hoshikage.core.http.durations import FOREVER_S, keep_alive_s
 from hoshikage.core.names import name_key
 from hoshikage.core.residency import Limits, Occupant, Wanted, context_step, make_room, suffices
-from hoshikage.core.slots import STOPPING, ModelSlot, SlotState
+from hoshikage.core.slot_rules import SlotState
+from hoshikage.core.slots import STOPPING, ModelSlot
 from hoshikage.core.swap_log import SwapLog
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,9 +13,13 @@ import structlog
 from hoshikage.config.project import Project
 from hoshikage.core.catalog import Catalog
 from hoshikage.core.gguf import DigestCache
+from hoshikage.core.http.durations import FOREVER_S
 from hoshikage.core.registry import Registry, RegistryFiles
 from hoshikage.core.residence import Residence
+from hoshikage.core.slots import ModelSlot
+from hoshikage.core.storage import Storage
 from tests.core.pipelines import PLENTY, World, residence_of
+from tests.core.slotted import RECORD, STOP_LIMIT_S
 from tests.fakes import FakeEngine, FakeSource
 
 if TYPE_CHECKING:
@@ -64,6 +69,29 @@ async def residence_with(catalog: Catalog, tmp_path: Path) -> AsyncIterator[Call
     yield build
     for residence in built:
         await residence.stop()
+
+
+@pytest.fixture
+async def slot_of():
+    """Builds slots over an engine; all are stopped at the end of the test."""
+    slots: list[ModelSlot] = []
+
+    def build(
+        engine: FakeEngine, *, keep_alive_s: float = FOREVER_S, on_change=lambda: None, record=RECORD, stagers=()
+    ) -> ModelSlot:
+        storage = Storage(stagers)
+        slots.append(ModelSlot(record, engine, storage=storage, keep_alive_s=keep_alive_s, on_change=on_change))
+        return slots[-1]
+
+    yield build
+    for slot in slots:
+        await asyncio.wait_for(slot.stop(), STOP_LIMIT_S)
+
+
+@pytest.fixture
+async def slot(slot_of, engine) -> ModelSlot:
+    """A slot whose model stays for ever once it is loaded."""
+    return slot_of(engine)
 
 
 @pytest.fixture

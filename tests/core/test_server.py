@@ -253,10 +253,7 @@ def test_two_models_take_turns_where_one_may_be_loaded(start_server: Callable[..
         answer = httpx.post(f"{server.url}/v1/chat/completions", json=chat("hi", model=name))
         assert answer.status_code == 200
 
-    def loaded() -> list[str]:
-        return [m["name"] for m in httpx.get(f"{server.url}/v1/status").json()["loaded"]]
-
-    until(lambda: loaded() == ["a"])  # the one that leaves may still be on its way out
+    until(lambda: [m["name"] for m in httpx.get(f"{server.url}/v1/status").json()["loaded"]] == ["a"])
 
 
 def test_japanese_is_written_as_it_is(echo_server: ServerProcess):

@@ -117,17 +117,11 @@ def key(record, settings=SETTINGS, *, context_length=0, has_gpu=False):
     return key_of(record, settings, context_length=context_length, has_gpu=has_gpu)
 
 
-def test_the_same_content_under_two_names_shares_a_key(record, tmp_path):
-    """With a digest known, neither the name nor the place matters."""
-    assert key(record) == key(replace(record, name="n", file=tmp_path / "n.gguf", modified_at=2.0))
-
-
-def test_without_a_digest_the_version_of_the_file_counts(record):
-    """A file that changed has another key."""
-    unknown = replace(record, digest="")
-
-    assert key(unknown) == key(replace(unknown, name="n"))
-    assert key(unknown) != key(replace(unknown, modified_at=2.0))
+def test_the_file_and_its_version_count(record, tmp_path):
+    """Neither the name nor the digest, which is not known at the first load; a file that changed has another key."""
+    assert key(record) == key(replace(record, name="n", digest=""))
+    assert key(record) != key(replace(record, modified_at=2.0))
+    assert key(record) != key(replace(record, file=tmp_path / "n.gguf"))
 
 
 @pytest.mark.parametrize("change", [{"n_ctx": 512}, {"n_ubatch": 64}, {"cache_type_k": "q8_0"}, {"max_num_seqs": 2}])
