@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 MODULE = "hoshikage.plugins.engine_llamacpp.worker"
+PATIENT = "patient"
 STOP_LIMIT_S = 3.0
 SAVE_LIMIT_S = 10.0  # a little more than the worker allows itself for saving conversations
 STDERR_LINES = 20
@@ -42,14 +43,25 @@ class Child:
         self._reader = asyncio.create_task(self._read_stderr(), name="stderr of a worker")
 
     @classmethod
-    async def spawn(cls) -> Child:
-        """Start a process; it gets ready by itself and waits for its model."""
+    async def spawn(cls, *, patient: bool = False) -> Child:
+        """Start a process; it gets ready by itself and waits for its model.
+
+        Args:
+            patient: it lets others compute while it gets ready.
+        """
         ours, theirs = socket.socketpair()
         with theirs:
             channel = await Channel.open(ours)  # first, so that there is no process yet if this is cancelled
             try:
                 process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-m", MODULE, str(theirs.fileno()), str(os.getpid())),
+                    *(
+                        sys.executable,
+                        "-m",
+                        MODULE,
+                        str(theirs.fileno()),
+                        str(os.getpid()),
+                        *([PATIENT] if patient else []),
+                    ),
                     pass_fds=(theirs.fileno(),),
                     env=worker_environment(os.environ),
                     stdin=asyncio.subprocess.DEVNULL,

@@ -271,6 +271,8 @@ class LlamaCppModel:
         self._jobs.pop(number, None)
         self._sent.discard(number)
         self._send_next()
+        if not self._jobs:
+            self._spares.refill()
 
     def _cancel_job(self, number: int) -> None:
         """Take back a job that nobody waits for any more; nothing happens if it has ended."""

@@ -1,14 +1,17 @@
-"""Entry of the worker process: `python -m …worker FD PARENT_PID`; FD is its end of the socket pair."""
+"""Entry of the worker process: `python -m …worker FD PARENT_PID [patient]`; FD is its end of the socket pair."""
 
 from __future__ import annotations
 
 import ctypes
+import importlib
 import os
 import signal
 import socket
 import sys
+import threading
 
 PR_SET_PDEATHSIG = 1
+PATIENT_NICE = 19
 
 
 def main() -> int:
@@ -17,10 +20,28 @@ def main() -> int:
     _die_with(parent)
     # Ctrl-C in the terminal reaches the whole group; only the server decides when a worker ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if len(sys.argv) > 3:
+        _import_patiently()
     from hoshikage.plugins.engine_llamacpp.worker.serving import serve
 
     with socket.socket(fileno=descriptor) as connection:
         return serve(connection)
+
+
+def _import_patiently() -> None:
+    """Import everything in a thread that yields to all others; threads have priorities of their own on Linux.
+
+    The process itself keeps its priority for the model that it gets: once lowered, it could not be raised again.
+    """
+
+    def load() -> None:
+        if sys.platform == "linux":
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), PATIENT_NICE)
+        importlib.import_module("hoshikage.plugins.engine_llamacpp.worker.serving")
+
+    thread = threading.Thread(target=load, name="imports")
+    thread.start()
+    thread.join()
 
 
 def _die_with(parent: int) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from hoshikage.plugins.engine_llamacpp import frames
+from hoshikage.plugins.engine_llamacpp.worker.account import account_of
 from hoshikage.plugins.engine_llamacpp.worker.cache import KvCache
 from hoshikage.plugins.engine_llamacpp.worker.constraint import ConstraintFailed
 from hoshikage.plugins.engine_llamacpp.worker.embedding import Embedder
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 FIRST_CHUNK = 64  # tokens of the first prompt, while nothing is known of the model's speed
 SMALLEST_MEASURED = 8  # tokens; a smaller step says little about the speed of prefill
 TELL_INTERVAL_S = 0.1
+CLOSING_NICE = 19
 ALONE_PAUSES = 4  # nobody reads while only prompts are computed, but a newcomer waits for the end of the step
 
 
@@ -71,6 +75,7 @@ class Loop:
             self._keeper.tick()
             idle = self._idle()
             received = self._connection.receive(wait=idle, limit_s=self._keeper.wait_s() if idle else None)
+        _yield_to_the_next()
         self._keeper.save_all()
         self._embedder.close()
         self._guesser.close()
@@ -281,7 +286,7 @@ class Loop:
         if finish is None:
             return frames.Delta(s.id, s.index, text, chosen, logprobs)
         self._leave(s)
-        return frames.Delta(s.id, s.index, text, chosen, logprobs, finish, _account_of(s, now))
+        return frames.Delta(s.id, s.index, text, chosen, logprobs, finish, account_of(s, now))
 
     def _read(self, s: Sequence, token: int) -> tuple[str, frames.Finish | None]:
         """The text that a token adds, and whether it ends the answer."""
@@ -378,15 +383,7 @@ class Loop:
         )
 
 
-def _account_of(s: Sequence, now: float) -> frames.Account:
-    return frames.Account(
-        prompt_tokens=s.n_prompt,
-        completion_tokens=s.n_answer,
-        cached_tokens=s.n_cached,
-        thinking_tokens=s.sampler.n_thinking if s.sampler is not None else 0,
-        drafted_tokens=s.n_drafted,
-        accepted_tokens=s.n_accepted,
-        preemptions=s.n_preempted,
-        prefill_s=s.first_token_at - s.begun_at,
-        decode_s=now - s.first_token_at,
-    )
+def _yield_to_the_next() -> None:
+    """Saving, and giving memory back, take a processor; the model that this one makes room for needs it more."""
+    if sys.platform != "win32":
+        os.setpriority(os.PRIO_PROCESS, 0, CLOSING_NICE)

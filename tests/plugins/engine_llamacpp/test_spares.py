@@ -4,30 +4,26 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
 import psutil
 import pytest
 
-from hoshikage.plugins.engine_llamacpp import spares as spares_module
 from hoshikage.plugins.engine_llamacpp.spares import Spares
 from tests.plugins.engine_llamacpp.test_model import until
 
 pytestmark = [pytest.mark.model, pytest.mark.asyncio(loop_scope="module")]
 
 
-@pytest.fixture(autouse=True)
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A new one is started at once."""
-    monkeypatch.setattr(spares_module, "REFILL_DELAY_S", 0.0)
-
-
 async def test_one_that_waits_is_handed_out_and_replaced():
     """The process was there before it was asked for, and another one takes its place."""
     spares = Spares(1)
     first = await spares.take()
+    spares.refill()
     await until(lambda: spares.waiting)
     (waits,) = spares.waiting
     second = await spares.take()
+    spares.refill()
     await until(lambda: spares.waiting)
     third = spares.waiting
     await spares.close()
@@ -44,6 +40,7 @@ async def test_a_dead_one_is_not_handed_out():
     """It may have been killed while it waited."""
     spares = Spares(1)
     first = await spares.take()
+    spares.refill()
     await until(lambda: spares.waiting)
     (dead,) = spares.waiting
     os.kill(dead, signal.SIGKILL)
@@ -60,6 +57,7 @@ async def test_none_waits_if_none_is_wanted():
     """With 0, each is started when it is needed."""
     spares = Spares(0)
     child = await spares.take()
+    spares.refill()
     waiting = spares.waiting
     await child.close()
     await spares.close()
@@ -72,7 +70,27 @@ async def test_after_the_close_none_is_started():
     spares = Spares(1)
     await spares.close()
     child = await spares.take()
+    spares.refill()
     waiting = spares.waiting
     await child.close()
 
     assert () == waiting
+
+
+async def test_one_that_waits_has_its_usual_priority():
+    """It gets ready with the lowest one, and computes with that of the server."""
+    spares = Spares(1)
+    spares.refill()
+    await until(lambda: spares.waiting)
+    child = await spares.take()
+    await until(lambda: psutil.Process(child.pid).num_threads() > 1 and "llama" in maps_of(child.pid))
+    nice = psutil.Process(child.pid).nice()
+    await child.close()
+    await spares.close()
+
+    assert os.getpriority(os.PRIO_PROCESS, 0) == nice
+
+
+def maps_of(pid: int) -> str:
+    """What a process has mapped."""
+    return Path(f"/proc/{pid}/maps").read_text()
