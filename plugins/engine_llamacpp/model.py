@@ -339,6 +339,7 @@ class LlamaCppModel:
             return
         log.warning("worker_replaced", model=self._name, jobs=len(self._jobs), one_by_one=len(verdict.one_by_one))
         self._reviving = None
+        self._counters = frames.Counters()  # what the dead one had counted is not what this one is doing
         self._child.listen(self._take)
         self._send_again(verdict)
 

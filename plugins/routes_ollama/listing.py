@@ -14,7 +14,7 @@ from hoshikage.plugins.routes_ollama.modelfile import modelfile, parameter_lines
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from hoshikage import ModelFacts, ModelRecord
+    from hoshikage import ModelFacts, ModelRecord, StagedView
     from hoshikage.core.contracts import LoadedView
     from hoshikage.core.registry import ModelEntry
 
@@ -53,6 +53,20 @@ def ps_row(view: LoadedView, facts: ModelFacts, *, parent: str = "") -> dict[str
         "expires_at": FOREVER if view.expires_at is None else rfc3339(view.expires_at),
         "size_vram": view.memory.vram_bytes,
         "context_length": view.context_length,
+        "staged": view.staged,
+        "pinned": view.pinned,
+    }
+
+
+def staged_row(view: StagedView) -> dict[str, Any]:
+    """One copy on the RAM disk, which is no part of Ollama's answer: its clients pass over it."""
+    return {
+        "file": str(view.file),
+        "size": view.size_bytes,
+        "completed": view.done_bytes,
+        "state": view.state,
+        "pinned": view.pinned,
+        "last_used": rfc3339(view.last_used),
     }
 
 

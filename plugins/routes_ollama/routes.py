@@ -17,7 +17,7 @@ from hoshikage.plugins.routes_ollama.answers import NdjsonEncoder, loading_row, 
 from hoshikage.plugins.routes_ollama.bodies import ChatBody, GenerateBody, ShowBody
 from hoshikage.plugins.routes_ollama.changing import add_blob_routes, add_change_routes
 from hoshikage.plugins.routes_ollama.format import error_body, json_response
-from hoshikage.plugins.routes_ollama.listing import ps_row, show_body, tag_row
+from hoshikage.plugins.routes_ollama.listing import ps_row, show_body, staged_row, tag_row
 from hoshikage.plugins.routes_ollama.loading import load_or_unload
 from hoshikage.plugins.routes_ollama.options import read_options
 from hoshikage.plugins.routes_ollama.parse import chat_request, generate_request, model_of
@@ -64,13 +64,11 @@ def add_model_routes(blueprint: Blueprint, server: ServerApi) -> None:
 
     @blueprint.get("/api/ps")
     async def loaded() -> dict[str, Any]:
-        views = [v for v in server.status().loaded if v.state == "ready"]
+        now = server.status()
+        views = [v for v in now.loaded if v.state == "ready"]
         views.sort(key=lambda v: v.expires_at or float("inf"), reverse=True)
-        return {
-            "models": [
-                ps_row(view, await server.facts(view.record), parent=parent_of(server, view.record)) for view in views
-            ]
-        }
+        rows = [ps_row(v, await server.facts(v.record), parent=parent_of(server, v.record)) for v in views]
+        return {"models": rows, "staged": [staged_row(view) for view in now.staged]}
 
     @blueprint.post("/api/show")
     async def show() -> dict[str, Any]:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from hoshikage import ModelFacts, ModelRecord
+from hoshikage import ModelFacts, ModelRecord, StagedView
 from hoshikage.core.contracts import LoadedView
-from hoshikage.plugins.routes_ollama.listing import in_order, ps_row, show_body, tag_row, tagged
+from hoshikage.plugins.routes_ollama.listing import in_order, ps_row, show_body, staged_row, tag_row, tagged
 from hoshikage.plugins.routes_ollama.modelfile import parameter_lines
 
 RECORD = ModelRecord(
@@ -114,6 +114,15 @@ def test_what_is_loaded_expires(expires_at: float | None, year: int):
 
     assert year == datetime.fromisoformat(row["expires_at"]).year
     assert ("Star:latest", 2048) == (row["name"], row["context_length"])
+
+
+def test_copies_are_listed_beside():
+    """What lies on the RAM disk is shown with how far it is."""
+    copy = StagedView(Path("/m/star.gguf"), 10, 4, "copying", pinned=True, held=False, last_used=0.0)
+
+    assert ("/m/star.gguf", 10, 4, "copying", True) == tuple(
+        staged_row(copy)[key] for key in ("file", "size", "completed", "state", "pinned")
+    )
 
 
 @pytest.mark.parametrize(
