@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from hoshikage.core.errors import AdmissionTimeout, HoshikageError, QueueFull
 
 if TYPE_CHECKING:
-    from hoshikage.core.residence import Demand, Residence
+    from hoshikage.core.demand import Demand
+    from hoshikage.core.residence import Residence
     from hoshikage.core.settings import AdmissionSettings
     from hoshikage.core.slots import Lease
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
 
 from hoshikage.core.contracts import MemoryNeed, MemoryStatus, ModelRecord
+from hoshikage.core.demand import Demand, own_context
 from hoshikage.core.errors import InsufficientMemory, ModelFileError, ServerStopping, StagingRefused
 from hoshikage.core.http.durations import FOREVER_S, keep_alive_s
 from hoshikage.core.names import name_key
@@ -36,19 +37,6 @@ log = structlog.get_logger(__name__)
 ASSUMED_BYTES_PER_S = 1e9  # what a load is taken to cost before one was seen
 ASSUMED_START_S = 0.3
 COPY = "copy of "
-
-
-@dataclass(frozen=True, slots=True)
-class Demand:
-    """What a request needs: a model, a context for it, and the memory for both.
-
-    Attributes:
-        context_length: tokens; 0 leaves it to the settings.
-    """
-
-    record: ModelRecord
-    context_length: int = 0
-    need: MemoryNeed = field(default_factory=MemoryNeed)
 
 
 class Residence:
@@ -83,7 +71,7 @@ class Residence:
             context_length: tokens that the request wants room for; 0 leaves it to the model's own `num_ctx`. It is
                 rounded up to a step, and bounded by what the model was trained for.
         """
-        context_length = context_length or _own_context(record)
+        context_length = context_length or own_context(record)
         engine = self._catalog.engine(record)
         trained = 0
         if context_length:
@@ -106,6 +94,8 @@ class Residence:
         if self._stopping:
             raise ServerStopping(STOPPING)
         slot = self._slot(demand.record)
+        if slot.serves(demand.context_length):  # the usual case, for which nothing needs to be measured
+            return slot.lease(demand.context_length)
         room = self.room(demand)
         if room.missing_ram_bytes or room.missing_vram_bytes:
             raise self._refusal(demand, room)
@@ -375,11 +365,6 @@ class Residence:
 
     def _all(self) -> list[ModelSlot]:
         return [*self._slots.values(), *self._retired]
-
-
-def _own_context(record: ModelRecord) -> int:
-    own = record.parameters.get("num_ctx")
-    return own if isinstance(own, int) and own > 0 else 0
 
 
 def _nothing() -> None:

@@ -176,6 +176,10 @@ class ModelSlot:
         """Whether the model is on its way out."""
         return self.state is SlotState.CLOSING or (self._unload_asked and self.leases == 0)
 
+    def serves(self, context_length: int) -> bool:
+        """Whether the model is loaded, stays, and its context holds so many tokens."""
+        return self.state is SlotState.READY and not self.leaving and context_length <= self.context_length
+
     @property
     def memory(self) -> MemoryNeed:
         """What the model takes, or is expected to take until it is loaded."""

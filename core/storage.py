@@ -76,7 +76,7 @@ class Storage:
     @property
     def stager(self) -> Stager | None:
         """The one in use."""
-        return next((s for s in self._stagers if s.space().available), None)
+        return next((s for s in self._stagers if s.available), None)
 
     def space(self) -> StageSpace | None:
         """The room of the stager in use, or why the first one is not available; `None` where there is none at all."""

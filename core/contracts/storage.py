@@ -82,6 +82,11 @@ class Stager(Protocol):
     name: str
     waits: bool
 
+    @property
+    def available(self) -> bool:
+        """Whether it can stage now, as in `space`, but without measuring anything: it is asked at every load."""
+        ...
+
     async def start(self) -> None:
         """Get the place ready, take over the whole copies found there, and clean up what a killed process left.
 

@@ -127,6 +127,11 @@ class RamDisk:
 
     # --- looking ---
 
+    @property
+    def available(self) -> bool:
+        """See `Stager.available`."""
+        return self._open is not None
+
     def space(self) -> StageSpace:
         """See `Stager.space`."""
         if self._open is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hoshikage import ModelRecord
-from hoshikage.core.residence import Demand
+from hoshikage.core.demand import Demand
 
 GIB = 1 << 30
 A, B, C = (ModelRecord(name, engine="fake") for name in "abc")

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from hoshikage import ModelRecord
 from hoshikage.core.admission import Admission
+from hoshikage.core.demand import Demand
 from hoshikage.core.errors import AdmissionTimeout, ModelLoadFailed, QueueFull
-from hoshikage.core.residence import Demand
 from hoshikage.core.settings import AdmissionSettings
 from tests.core.pipelines import residence_of
 from tests.fakes import FakeEngine, until

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from hoshikage import LoadForecast, MemoryNeed, ModelRecord
+from hoshikage.core.demand import Demand
 from hoshikage.core.forecasting import Forecaster, advice
 from hoshikage.core.memory import MainMemory
-from hoshikage.core.residence import ASSUMED_START_S, Demand, Residence
+from hoshikage.core.residence import ASSUMED_START_S, Residence
 from tests.fakes import FakeEngine, FakeStager, until
 
 GIB = 1 << 30

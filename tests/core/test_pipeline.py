@@ -13,9 +13,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from hoshikage import ChatRequest, Chunk, Done, EmbedRequest, Message, ModelRecord, Started, Usage
+from hoshikage.core.demand import Demand
 from hoshikage.core.errors import EngineFailed, InvalidRequest, ModelLoadFailed, QueueFull, StagingRefused
 from hoshikage.core.log import set_up_logging
-from hoshikage.core.residence import Demand
 from hoshikage.core.settings import LogSettings
 from hoshikage.plugins.access_log.observer import AccessLog
 from tests.core.pipelines import CALLER, RECORD, REQUEST, World

@@ -18,8 +18,8 @@ from hoshikage import (
     Scores,
     Usage,
 )
+from hoshikage.core.demand import Demand
 from hoshikage.core.errors import EngineFailed, InvalidRequest, ModelLoadFailed, QueueFull
-from hoshikage.core.residence import Demand
 from tests.core.pipelines import CALLER, RECORD, World
 from tests.fakes import FakeFilter, until
 

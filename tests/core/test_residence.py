@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from hoshikage import MemoryNeed
+from hoshikage.core.demand import Demand
 from hoshikage.core.errors import (
     ModelLoadFailed,
 )
 from hoshikage.core.memory import MainMemory
-from hoshikage.core.residence import Demand
 from hoshikage.core.settings import ResidencySettings
 from tests.core.residences import GIB, A, B, C, states, used
 from tests.fakes import until

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from hoshikage import LoadPlan, MemoryNeed, ModelRecord
+from hoshikage.core.demand import Demand
 from hoshikage.core.errors import (
     InsufficientMemory,
     ModelLoadFailed,
@@ -15,7 +16,6 @@ from hoshikage.core.errors import (
 )
 from hoshikage.core.memory import MainMemory
 from hoshikage.core.pins import Pins
-from hoshikage.core.residence import Demand
 from tests.core.residences import GIB, A, B, used
 from tests.fakes import FakeStager, until
 

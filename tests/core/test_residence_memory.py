@@ -10,6 +10,7 @@ import pytest
 
 from hoshikage import MemoryNeed
 from hoshikage.core.contracts import MemoryStatus
+from hoshikage.core.demand import Demand
 from hoshikage.core.errors import (
     InsufficientMemory,
     ModelFileError,
@@ -17,7 +18,6 @@ from hoshikage.core.errors import (
     ServerStopping,
 )
 from hoshikage.core.memory import MainMemory
-from hoshikage.core.residence import Demand
 from hoshikage.core.vram import GpuMemory
 from tests.core.residences import GIB, A, B, C, states, used
 from tests.fakes import until
