@@ -30,7 +30,7 @@ def parts(smollm2_path: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple
 
 
 async def answer_of(record: ModelRecord) -> str:
-    loaded = await LlamaCppEngine(LlamaCppSettings(n_ctx=256, n_threads=1)).load(record)
+    loaded = await LlamaCppEngine(LlamaCppSettings(n_ctx=256, n_threads=1, spare_workers=0)).load(record)
     try:
         return (await ask(loaded, chat("Count to five.", max_tokens=20))).text
     finally:
