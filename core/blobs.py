@@ -89,14 +89,6 @@ class BlobStore:
             raise
         return True
 
-    def adopt(self, file: Path, digest: str) -> Path:
-        """Move in a file of the same file system whose digest the caller has checked.
-
-        Raises:
-            StorageRefused: it cannot be moved.
-        """
-        return self._place(file, check_digest(digest))
-
     def remove(self, digest: str) -> bool:
         """Delete a blob and what there is of a download of it. Returns whether the blob was here."""
         path = self.path(digest)

@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from hoshikage.core.gguf.parts import part_name
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -23,7 +25,7 @@ class SplitLinks:
 
     def first(self, parts: Sequence[Blob]) -> Path:
         """Where the link to the first part is, or would be."""
-        return self._folder(parts) / _name(0, len(parts))
+        return self._folder(parts) / part_name(STEM, 1, len(parts))
 
     def make(self, parts: Sequence[Blob]) -> None:
         """Make the links that are not there yet.
@@ -33,8 +35,8 @@ class SplitLinks:
         """
         folder = self._folder(parts)
         folder.mkdir(parents=True, exist_ok=True)
-        for number, part in enumerate(parts):
-            link = folder / _name(number, len(parts))
+        for number, part in enumerate(parts, start=1):
+            link = folder / part_name(STEM, number, len(parts))
             if not link.is_symlink():
                 link.symlink_to(os.path.relpath(part.file, folder))
 
@@ -54,8 +56,3 @@ class SplitLinks:
 
     def _folder(self, parts: Sequence[Blob]) -> Path:
         return self._root / hashlib.sha256(",".join(p.digest for p in parts).encode()).hexdigest()[:32]
-
-
-def _name(number: int, count: int) -> str:
-    """The name of a part as llama.cpp's splitter gives it."""
-    return f"{STEM}-{number + 1:05}-of-{count:05}.gguf"

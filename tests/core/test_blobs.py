@@ -183,14 +183,6 @@ async def test_a_link_is_not_a_blob(store: BlobStore, tmp_path: Path):
     assert store.path(DIGEST).read_bytes() == CONTENT
 
 
-def test_a_checked_file_is_moved_in(store: BlobStore):
-    """`adopt` renames: the file is no longer where it was."""
-    partial = aged(store.partial(DIGEST), 0, CONTENT)
-
-    assert store.adopt(partial, DIGEST) == store.path(DIGEST)
-    assert names(store) == [f"sha256-{HEX}"]
-
-
 def test_remove_takes_the_partial_along(store: BlobStore):
     """A blob that goes leaves no half download of itself."""
     aged(store.path(DIGEST), 0)

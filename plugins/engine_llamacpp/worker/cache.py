@@ -127,12 +127,6 @@ class KvCache:
         """Whether a slot still holds what it did."""
         return kept.slot in self._tree.kept and self._tree.text(kept.slot) == (kept.scope, kept.tokens)
 
-    def discard(self, sequence: Sequence) -> None:
-        """Take the slot of a sequence and forget what it computed."""
-        assert sequence.slot is not None
-        slot, sequence.slot = sequence.slot, None
-        self._release(slot)
-
     def make_room(self, n_tokens: int, running: Seq[Sequence]) -> None:
         """Give up kept beginnings, the least recently used first, until a step of so many tokens fits."""
         while self._tree.kept and self._tree.n_cells + self._n_ahead(running) + n_tokens > self._model.n_ctx:
