@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 from collections import deque
 from dataclasses import dataclass, field
@@ -57,13 +58,14 @@ class Admission:
         """
         ticket = Ticket(demand)
         self._queue.append(ticket)
-        self.dispatch()
+        self._let_in()
         if not ticket.turn.done() and len(self._queue) > self._settings.max_queued:
             self._queue.remove(ticket)
             raise QueueFull(
                 f"{len(self._queue)} requests are waiting already, which is admission.max_queued; try again later",
                 retry_after_s=self._expected_wait_s(),
             )
+        self._load_next()
         if not ticket.turn.done():
             self._residence.prefetch(demand.record)
         try:
@@ -89,7 +91,15 @@ class Admission:
         self.dispatch()
 
     def dispatch(self) -> None:
-        """Let in whoever may start now; called whenever something has changed."""
+        """Let in whoever may start now, and get ready for who is next; called whenever something has changed."""
+        self._let_in()
+        self._load_next()
+
+    def _load_next(self) -> None:
+        with contextlib.suppress(HoshikageError):  # of a model that no engine loads: it is told in its turn
+            self._residence.load_ahead(self._queue[0].demand if self._queue else None)
+
+    def _let_in(self) -> None:
         while self._queue and self.running < self._settings.max_running:
             head = self._queue[0]
             try:

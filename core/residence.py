@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import structlog
 
 from hoshikage.core.contracts import MemoryNeed, MemoryStatus, ModelRecord
-from hoshikage.core.demand import Demand, own_context
-from hoshikage.core.errors import InsufficientMemory, ModelFileError, ServerStopping, StagingRefused
+from hoshikage.core.demand import Demand, own_context, refusal
+from hoshikage.core.errors import ModelFileError, ServerStopping, StagingRefused
 from hoshikage.core.http.durations import FOREVER_S, keep_alive_s
 from hoshikage.core.names import name_key
-from hoshikage.core.residency import Limits, Occupant, Wanted, context_step, make_room, suffices
+from hoshikage.core.residency import Limits, Occupant, Wanted, context_step, fits_beside, make_room, suffices
 from hoshikage.core.slot_rules import SlotState
 from hoshikage.core.slots import STOPPING, ModelSlot
 from hoshikage.core.swap_log import SwapLog
@@ -57,6 +57,7 @@ class Residence:
         self._swaps = SwapLog()
         self._loading: set[str] = set()
         self._unstaging: dict[str, asyncio.Task[None]] = {}
+        self._ahead: ModelSlot | None = None
         self._stopping = False
 
     def call_on_change(self, callback: Callable[[], None]) -> None:
@@ -94,16 +95,18 @@ class Residence:
         if self._stopping:
             raise ServerStopping(STOPPING)
         slot = self._slot(demand.record)
-        if slot.serves(demand.context_length):  # the usual case, for which nothing needs to be measured
+        if slot is not self._ahead and slot.serves(demand.context_length):  # as a rule; nothing is measured for it
             return slot.lease(demand.context_length)
         room = self.room(demand)
         if room.missing_ram_bytes or room.missing_vram_bytes:
-            raise self._refusal(demand, room)
+            raise refusal(demand, room, self.pinned_names())
         self._let_go(room.evict)
         if not room.ready:
             return None
+        if slot is self._ahead:
+            self._ahead = None  # from now on it is one of the models that count
         unused = slot.state is SlotState.EMPTY and slot.leases == 0
-        if unused or _total(demand.need) > _total(slot.need):
+        if unused or demand.need.total_bytes > slot.need.total_bytes:
             slot.need = demand.need
         return slot.lease(demand.context_length)
 
@@ -152,8 +155,29 @@ class Residence:
     def prefetch(self, record: ModelRecord) -> None:
         """A request waits for its turn: its model may be staged meanwhile."""
         slot = self._slots.get(name_key(record.name))
-        if slot is None or slot.state is SlotState.EMPTY:
+        if slot is None or (slot.state is SlotState.EMPTY and slot is not self._ahead):
             self._storage.prefetch(record)
+
+    def load_ahead(self, demand: Demand | None) -> None:
+        """Load the model of the next request while those before it still answer, if there are bytes for both.
+
+        It is one more than `max_loaded`, and counts once the request has its turn. Until then it can be let go like
+        one that is idle, and is when the request is withdrawn.
+
+        Args:
+            demand: of the request whose turn is next; `None` where nobody waits.
+        """
+        slot = None if demand is None or self._stopping else self._slot(demand.record)
+        if slot is self._ahead:
+            return  # under way or there; or it could not be loaded, which the request will be told in its turn
+        if self._ahead is not None:
+            self._ahead.ask_to_unload()
+            self._ahead = None
+        if slot is None or demand is None or slot.leases or slot.state is not SlotState.EMPTY:
+            return
+        if fits_beside(self._wanted(slot, demand), self._limits()):
+            self._ahead, slot.need = slot, demand.need
+            slot.load_ahead(demand.context_length)
 
     def views(self) -> tuple[LoadedView, ...]:
         """Every slot that is not empty."""
@@ -221,7 +245,7 @@ class Residence:
         return Wanted(_slot_id(slot), weights + need.context_bytes + need.other_bytes, need.vram_bytes)
 
     def _limits(self) -> Limits:
-        slots = [s for s in self._all() if s.leases > 0 or s.state is not SlotState.EMPTY]
+        slots = self._occupied()
         free = self._budget.free(
             # Pages of a mapped file count as available, but they are what makes the model fast.
             mapped_bytes=sum(self._own_memory(s).weights_bytes for s in slots if s.state is SlotState.READY),
@@ -236,7 +260,7 @@ class Residence:
         return replace(slot.memory, weights_bytes=0) if in_copy else slot.memory
 
     def _occupants(self, wanted: ModelRecord) -> list[Occupant]:
-        slots = [s for s in self._all() if s.leases > 0 or s.state is not SlotState.EMPTY]
+        slots = self._occupied()
         # Its own copy is what it is going to read: to let that go would only make it need more.
         copies = [view for view in self._storage.views() if view.file != wanted.file]
         return [self._occupant(s) for s in slots] + [self._copy(view) for view in copies]
@@ -252,6 +276,7 @@ class Residence:
             reload_s=self.expected_load_s(slot.record),
             leaving=slot.leaving,
             pinned=slot.pinned,
+            counts=slot is not self._ahead,
         )
 
     def _copy(self, view: StagedView) -> Occupant:
@@ -289,19 +314,6 @@ class Residence:
             self._unstaging.pop(key, None)
         if gone:  # otherwise nothing has changed, and to ask again at once would ask for ever
             self._on_change()
-
-    def _refusal(self, demand: Demand, room: Room) -> InsufficientMemory:
-        need, missing = demand.need, room.missing_ram_bytes or room.missing_vram_bytes
-        where = "main memory" if room.missing_ram_bytes else "GPU memory"
-        pinned = ", ".join(self.pinned_names())
-        return InsufficientMemory(
-            f"model {demand.record.name!r} does not fit: it takes {need.weights_bytes} bytes of weights, "
-            f"{need.context_bytes} of context, {need.other_bytes} besides and {need.vram_bytes} on GPUs; even if every "
-            f"model that is not pinned left, {missing} bytes of {where} would be missing; ask for a smaller "
-            "num_ctx, choose a smaller quantisation, or free memory" + (f" (pinned: {pinned})" if pinned else ""),
-            param="model",
-            details={"missing_bytes": missing, "needed_bytes": need.ram_bytes + need.vram_bytes},
-        )
 
     def _changed(self, slot: ModelSlot) -> None:
         key = _slot_id(slot)
@@ -363,6 +375,9 @@ class Residence:
         self._retired.append(slot)
         slot.ask_to_unload()
 
+    def _occupied(self) -> list[ModelSlot]:
+        return [s for s in self._all() if s.state is not SlotState.EMPTY or _coming(s)]
+
     def _all(self) -> list[ModelSlot]:
         return [*self._slots.values(), *self._retired]
 
@@ -371,13 +386,9 @@ def _nothing() -> None:
     """Nobody is listening yet."""
 
 
-def _total(need: MemoryNeed) -> int:
-    return need.ram_bytes + need.vram_bytes
-
-
 def _coming(slot: ModelSlot) -> bool:
     """Whether its model is not there yet, but its place and memory have been given away."""
-    return slot.state is SlotState.LOADING or (slot.state is SlotState.EMPTY and slot.leases > 0)
+    return slot.state is SlotState.LOADING or (slot.state is SlotState.EMPTY and slot.wanted)
 
 
 def _slot_id(slot: ModelSlot) -> str:

@@ -25,7 +25,8 @@ class Occupant:
         reload_s: what it costs to bring it back.
         leaving: it is on its way out, so its place will be free without anybody else having to go.
         pinned: it stays.
-        counts: it is a model, of which there may be so many, and no copy.
+        counts: it is one of the models of which there may be so many; a copy is not, nor is a model that was loaded
+            ahead of its turn.
     """
 
     key: str
@@ -97,8 +98,14 @@ def make_room(wanted: Wanted, occupants: Sequence[Occupant], limits: Limits) -> 
     excess = _excess(wanted, occupants, limits)
     chosen = _chosen(wanted, others, limits, excess)
     counted = sum(o.counts for o in chosen)
-    ready = counted >= excess and _fits(wanted, limits)
+    ready = counted >= excess and fits_beside(wanted, limits)
     return Room(ready=ready, evict=tuple(o.key for o in chosen))
+
+
+def fits_beside(wanted: Wanted, limits: Limits) -> bool:
+    """Whether there are bytes for `wanted` while everybody stays who is there."""
+    ram, vram = _lack(wanted.ram_bytes, limits.free_ram_bytes), _lack(wanted.vram_bytes, limits.free_vram_bytes)
+    return ram <= 0 and vram <= 0
 
 
 def suffices(wanted: Wanted, occupants: Sequence[Occupant], limits: Limits, *, leaving: Collection[str]) -> bool:
@@ -143,7 +150,7 @@ def _others(wanted: Wanted, occupants: Sequence[Occupant]) -> list[Occupant]:
 
 def _excess(wanted: Wanted, occupants: Sequence[Occupant], limits: Limits) -> int:
     """How many models must leave by their number alone."""
-    if not limits.max_loaded or any(o.key == wanted.key and not o.leaving for o in occupants):
+    if not limits.max_loaded or any(o.key == wanted.key and o.counts and not o.leaving for o in occupants):
         return 0
     staying = sum(o.counts and not o.leaving for o in occupants if o.key != wanted.key)
     return staying + 1 - limits.max_loaded
@@ -167,11 +174,6 @@ def _chosen(wanted: Wanted, others: Sequence[Occupant], limits: Limits, excess: 
             lack_ram -= occupant.ram_bytes
             lack_vram -= occupant.vram_bytes
     return chosen
-
-
-def _fits(wanted: Wanted, limits: Limits) -> bool:
-    ram, vram = _lack(wanted.ram_bytes, limits.free_ram_bytes), _lack(wanted.vram_bytes, limits.free_vram_bytes)
-    return ram <= 0 and vram <= 0
 
 
 def _lack(needed: int, free: int | None) -> int:

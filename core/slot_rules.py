@@ -35,6 +35,7 @@ class Situation:
         unload_asked: somebody wants it unloaded as soon as it is idle.
         dead: the loaded model has said that it can answer no more.
         expires_at: when an idle model is to go, on the monotonic clock.
+        ahead: it is to be loaded before a request holds it.
     """
 
     state: SlotState
@@ -44,12 +45,13 @@ class Situation:
     dead: bool
     expires_at: float
     now: float
+    ahead: bool = False
 
 
 def next_action(s: Situation) -> Action:
     """Decide what the owner of a slot does next."""
     if s.state is SlotState.EMPTY:
-        return Action.LOAD if s.waiters else Action.WAIT
+        return Action.LOAD if s.waiters or s.ahead else Action.WAIT
     if s.dead:
         return Action.CLOSE
     if s.leases == 0 and (s.unload_asked or s.now >= s.expires_at):

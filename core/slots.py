@@ -105,6 +105,7 @@ class ModelSlot:
         self._since = time.time()
         self._expires_at = NEVER
         self._unload_asked = False
+        self._ahead = False
         self._model: LoadedModel | None = None
         self._watch: asyncio.Task[str] | None = None
         self._waiters: list[asyncio.Future[LoadedModel]] = []
@@ -136,6 +137,13 @@ class ModelSlot:
     def ask_to_unload(self) -> None:
         """Let the model go as soon as no request holds it."""
         self._unload_asked = True
+        self._wake.set()
+
+    def load_ahead(self, context_length: int) -> None:
+        """Load the model for a request that will hold the slot later; tried once."""
+        self._unload_asked = False
+        self._context_length = max(self._context_length, context_length)
+        self._ahead = True
         self._wake.set()
 
     def set_pinned(self, *, pinned: bool) -> None:
@@ -170,6 +178,11 @@ class ModelSlot:
                 await model.extend_context(context_length)
                 log.info("context_extended", model=self.record.name, tokens=model.context_length, before=before)
                 self._on_change()
+
+    @property
+    def wanted(self) -> bool:
+        """Whether the model has been promised to somebody, or soon will be."""
+        return self.leases > 0 or self._ahead
 
     @property
     def leaving(self) -> bool:
@@ -258,6 +271,7 @@ class ModelSlot:
             self._dead(),
             NEVER if self.pinned else self._expires_at,
             time.monotonic(),
+            self._ahead,
         )
 
     async def _sleep(self) -> None:
@@ -273,7 +287,7 @@ class ModelSlot:
 
     async def _load(self) -> None:
         self._enter(SlotState.LOADING)
-        started = time.monotonic()
+        started, ahead, self._ahead = time.monotonic(), self._ahead, False
         try:
             self._model = await self._placed()
         except HoshikageError as error:
@@ -293,6 +307,7 @@ class ModelSlot:
                 model=self.record.name,
                 engine=self._engine.name,
                 staged=self.staged,
+                ahead=ahead,
                 seconds=round(self.load_s, 3),
             )
             if self._placement.copy_later:

@@ -78,6 +78,11 @@ class MemoryNeed:
         """Everything in main memory."""
         return self.weights_bytes + self.context_bytes + self.other_bytes
 
+    @property
+    def total_bytes(self) -> int:
+        """Everything, wherever it lies."""
+        return self.ram_bytes + self.vram_bytes
+
 
 @dataclass(frozen=True, slots=True)
 class LoadPlan:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -196,6 +197,24 @@ def test_an_unload_waits_for_the_answer(start_server: Callable[..., ServerProces
     until(lambda: names(client) == [])
 
     assert ("unload", "one two three") == (reason, text)
+
+
+def test_the_next_model_loads_while_another_answers(start_server: Callable[..., ServerProcess], tmp_path: Path):
+    """With one place, `ps` shows a waiting request's model beside the one that answers; both answers come whole."""
+    put_models(tmp_path / "data", one={"tokens_per_second": 10}, two={})
+    server = start_server(tmp_path / "data", HOSHIKAGE_RESIDENCY__MAX_LOADED="1", **WITHOUT_RAM_DISK)
+    client = ollama.Client(host=server.url, timeout=CLIENT_LIMIT_S)
+    answer = client.chat("one", [{"role": "user", "content": " ".join(["word"] * 20)}], stream=True)
+    next(answer)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(client.chat, "two", HELLO)
+        until(lambda: names(client) == ["one:latest", "two:latest"])
+        loaded_beside = not waiting.done()
+        words = 1 + sum(1 for part in answer if part.message.content)
+        text = waiting.result(CLIENT_LIMIT_S).message.content
+    until(lambda: names(client) == ["two:latest"])
+
+    assert (True, 20, "one two three") == (loaded_beside, words, text)
 
 
 # --- being idle ---

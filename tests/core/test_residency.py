@@ -13,6 +13,7 @@ from hoshikage.core.residency import (
     Wanted,
     context_floor,
     context_step,
+    fits_beside,
     make_room,
     suffices,
     value_of,
@@ -48,6 +49,9 @@ def memory(ram: int | None = None, vram: int | None = None, *, max_loaded: int =
         ([], 1, Room(True)),
         ([busy("w")], 1, Room(True)),
         ([leaving("w")], 1, Room(True)),
+        ([idle("w", counts=False)], 1, Room(True)),
+        ([idle("w", counts=False), busy("a")], 1, Room(False)),
+        ([idle("w", counts=False), idle("a")], 1, Room(True, ("a",))),
         ([busy("a")], 1, Room(False)),
         ([idle("a", 1)], 1, Room(True, ("a",))),
         ([leaving("a")], 1, Room(True)),
@@ -106,6 +110,21 @@ def test_gpu_memory_counts_by_itself():
     assert Room(False, missing_vram_bytes=1) == make_room(wanted, [beside], memory(10, 2))
 
 
+@pytest.mark.parametrize(
+    ("wanted", "limits", "fits"),
+    [
+        (Wanted("w", 5, 7), memory(5, 7), True),
+        (Wanted("w", 6, 7), memory(5, 7), False),
+        (Wanted("w", 5, 8), memory(5, 7), False),
+        (Wanted("w", 5, 7), memory(), True),
+        (Wanted("w"), memory(-1, -1), True),
+    ],
+)
+def test_what_fits_beside_everybody(wanted: Wanted, limits: Limits, fits: bool):
+    """There must be bytes in main memory and on the cards; the number of models does not matter."""
+    assert fits == fits_beside(wanted, limits)
+
+
 def test_growing_needs_no_place():
     """A loaded model that wants a longer context takes no further place, only the memory that is missing for it."""
     occupants = [idle("w", ram_bytes=10), idle("a", ram_bytes=5)]
@@ -149,7 +168,7 @@ def test_context_steps(wanted: int, trained: int, step: int):
 
 
 # Keys are numbers in order of appearance; "0" is wanted and sometimes there already.
-kinds = st.sampled_from(["idle", "busy", "leaving", "pinned", "copy"])
+kinds = st.sampled_from(["idle", "busy", "leaving", "pinned", "copy", "ahead"])
 crowds = st.lists(st.tuples(kinds, st.integers(0, 5), st.integers(0, 9)), max_size=8).flatmap(
     lambda rows: st.integers(0, 1).map(
         lambda first: [
@@ -160,7 +179,7 @@ crowds = st.lists(st.tuples(kinds, st.integers(0, 5), st.integers(0, 9)), max_si
                 ram_bytes=size,
                 leaving=kind == "leaving",
                 pinned=kind == "pinned",
-                counts=kind != "copy",
+                counts=kind not in ("copy", "ahead"),
             )
             for n, (kind, used, size) in enumerate(rows, first)
         ]
@@ -180,11 +199,11 @@ def test_only_idle_ones_leave(occupants: list[Occupant], max_loaded: int, need: 
 
 @given(crowds, st.integers(1, 5))
 def test_no_more_leave_than_places_ask_for(occupants: list[Occupant], max_loaded: int):
-    """With memory for all, as many models leave as are too many, or all that may; copies stay."""
+    """With memory for all, as many models leave as are too many, or all that may; who does not count stays."""
     room = make_room(Wanted("0"), occupants, places(max_loaded))
 
     others = [o for o in occupants if o.key != "0" and o.counts and not o.leaving]
-    present = any(o.key == "0" and not o.leaving for o in occupants)
+    present = any(o.key == "0" and o.counts and not o.leaving for o in occupants)
     able = sum(not o.busy and not o.pinned for o in others)
     assert (0 if present else min(max(len(others) + 1 - max_loaded, 0), able)) == len(room.evict)
 
@@ -198,7 +217,7 @@ def test_no_one_leaves_in_vain(occupants: list[Occupant], max_loaded: int, need:
         return
     going = [o for o in occupants if o.leaving or o.key in room.evict[:-1]]
     staying = sum(o.counts and not o.leaving and o.key not in (*room.evict[:-1], "0") for o in occupants)
-    present = any(o.key == "0" and not o.leaving for o in occupants)
+    present = any(o.key == "0" and o.counts and not o.leaving for o in occupants)
 
     too_many = bool(max_loaded) and not present and staying + 1 > max_loaded
     assert too_many or need > free + sum(o.ram_bytes for o in going if o.key != "0" or o.leaving)
@@ -209,7 +228,7 @@ def test_ready_means_that_it_fits_now(occupants: list[Occupant], max_loaded: int
     """A model starts only where memory suffices beside everybody, and the others are few enough once they have left."""
     room = make_room(Wanted("0", need), occupants, memory(free, max_loaded=max_loaded))
     staying = sum(o.counts and not o.leaving and o.key not in (*room.evict, "0") for o in occupants)
-    present = any(o.key == "0" and not o.leaving for o in occupants)
+    present = any(o.key == "0" and o.counts and not o.leaving for o in occupants)
 
     assert not room.ready or need <= free or need == 0
     assert not room.ready or present or not max_loaded or staying < max_loaded

@@ -19,11 +19,13 @@ EMPTY = replace(READY, state=SlotState.EMPTY)
         (replace(EMPTY, waiters=1), Action.LOAD),
         (replace(EMPTY, waiters=3, leases=3), Action.LOAD),
         (replace(EMPTY, leases=1), Action.WAIT),
+        (replace(EMPTY, ahead=True), Action.LOAD),
         (replace(EMPTY, unload_asked=True), Action.WAIT),
         (replace(EMPTY, expires_at=5.0), Action.WAIT),
         (replace(EMPTY, waiters=1, unload_asked=True), Action.LOAD),
         (READY, Action.WAIT),
         (replace(READY, leases=1), Action.WAIT),
+        (replace(READY, ahead=True), Action.WAIT),
         (replace(READY, expires_at=10.1), Action.WAIT),
         (replace(READY, expires_at=10.0), Action.CLOSE),
         (replace(READY, expires_at=9.0), Action.CLOSE),
@@ -35,5 +37,5 @@ EMPTY = replace(READY, state=SlotState.EMPTY)
     ],
 )
 def test_next_action(situation: Situation, action: Action):
-    """The owner loads for waiters, closes what is dead, idle for long or asked to go, and otherwise waits."""
+    """The owner loads for waiters or ahead of them, closes what is dead, long idle or asked to go, and else waits."""
     assert action == next_action(situation)
