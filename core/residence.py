@@ -36,6 +36,7 @@ log = structlog.get_logger(__name__)
 
 ASSUMED_BYTES_PER_S = 1e9  # what a load is taken to cost before one was seen
 ASSUMED_START_S = 0.3
+FIRST_ANSWER_S = 1.0  # what the first token after a load is given before others use the machine again
 COPY = "copy of "
 
 
@@ -100,8 +101,10 @@ class Residence:
         room = self.room(demand)
         if room.missing_ram_bytes or room.missing_vram_bytes:
             raise refusal(demand, room, self.pinned_names())
-        self._let_go(room.evict)
+        # Closing takes the machine's time too; where memory holds both, the newcomer's first answer goes before.
+        self._let_go(room.evict, after_s=self.expected_load_s(demand.record) + FIRST_ANSWER_S if room.ready else 0)
         if not room.ready:
+            self._hurry_those_who_leave()
             return None
         if slot is self._ahead:
             self._ahead = None  # from now on it is one of the models that count
@@ -150,7 +153,7 @@ class Residence:
         """The name of the model behind a key of `Room.evict`."""
         if key.startswith(COPY):
             return key
-        return next(s.record.name for s in self._all() if _slot_id(s) == key)
+        return next(s.record.name for s in self._all() if s.key == key)
 
     def prefetch(self, record: ModelRecord) -> None:
         """A request waits for its turn: its model may be staged meanwhile."""
@@ -231,32 +234,32 @@ class Residence:
 
     def _wanted(self, slot: ModelSlot, demand: Demand) -> Wanted:
         need = demand.need
-        if slot.state is SlotState.READY and not slot.leaving:
+        if slot.state is SlotState.READY:  # also if it was asked to go: it stays then
             more = demand.context_length > slot.context_length
             now = slot.memory
             ram = max(need.context_bytes + need.other_bytes - now.context_bytes - now.other_bytes, 0) if more else 0
             vram = max(need.vram_bytes - now.vram_bytes, 0) if more else 0
-            return Wanted(_slot_id(slot), ram, vram)
-        if _coming(slot):
+            return Wanted(slot.key, ram, vram)
+        if slot.coming:
             ram, vram = need.ram_bytes - slot.need.ram_bytes, need.vram_bytes - slot.need.vram_bytes
-            return Wanted(_slot_id(slot), max(ram, 0), max(vram, 0))
+            return Wanted(slot.key, max(ram, 0), max(vram, 0))
         # A staged copy is in memory already, and is mapped as it lies there.
         weights = 0 if self._storage.find(demand.record) is not None else need.weights_bytes
-        return Wanted(_slot_id(slot), weights + need.context_bytes + need.other_bytes, need.vram_bytes)
+        return Wanted(slot.key, weights + need.context_bytes + need.other_bytes, need.vram_bytes)
 
     def _limits(self) -> Limits:
         slots = self._occupied()
         free = self._budget.free(
             # Pages of a mapped file count as available, but they are what makes the model fast.
             mapped_bytes=sum(self._own_memory(s).weights_bytes for s in slots if s.state is SlotState.READY),
-            expected=[self._own_memory(s) for s in slots if _coming(s)],
+            expected=[self._own_memory(s) for s in slots if s.coming],
             loaded=[self._own_memory(s) for s in slots],
         )
         return Limits(self._settings.max_loaded, free.ram_bytes, free.vram_bytes, time.monotonic())
 
     def _own_memory(self, slot: ModelSlot) -> MemoryNeed:
         """What it takes or will take besides a copy, which is in memory already and counts as an occupant itself."""
-        in_copy = slot.staged or (_coming(slot) and self._storage.find(slot.record) is not None)
+        in_copy = slot.staged or (slot.coming and self._storage.find(slot.record) is not None)
         return replace(slot.memory, weights_bytes=0) if in_copy else slot.memory
 
     def _occupants(self, wanted: ModelRecord) -> list[Occupant]:
@@ -268,7 +271,7 @@ class Residence:
     def _occupant(self, slot: ModelSlot) -> Occupant:
         memory = self._own_memory(slot)
         return Occupant(
-            _slot_id(slot),
+            slot.key,
             busy=slot.leases > 0 or slot.state is SlotState.LOADING,
             last_used=slot.last_used,
             ram_bytes=memory.ram_bytes,
@@ -292,12 +295,17 @@ class Residence:
             counts=False,
         )
 
-    def _let_go(self, keys: Iterable[str]) -> None:
-        by_key = {_slot_id(s): s for s in self._all()}
+    def _hurry_those_who_leave(self) -> None:
+        for slot in self._all():
+            if slot.leaving:
+                slot.ask_to_unload()
+
+    def _let_go(self, keys: Iterable[str], *, after_s: float) -> None:
+        by_key = {s.key: s for s in self._all()}
         for key in keys:
             if key in by_key:
                 log.info("model_makes_room", model=by_key[key].record.name)
-                by_key[key].ask_to_unload()
+                by_key[key].ask_to_unload(after_s=after_s)
             elif key not in self._unstaging:
                 self._unstaging[key] = asyncio.create_task(self._unstage(key), name=f"unstage {key}")
 
@@ -316,7 +324,7 @@ class Residence:
             self._on_change()
 
     def _changed(self, slot: ModelSlot) -> None:
-        key = _slot_id(slot)
+        key = slot.key
         if slot.state is SlotState.LOADING:
             self._loading.add(key)
         elif key in self._loading:
@@ -376,7 +384,7 @@ class Residence:
         slot.ask_to_unload()
 
     def _occupied(self) -> list[ModelSlot]:
-        return [s for s in self._all() if s.state is not SlotState.EMPTY or _coming(s)]
+        return [s for s in self._all() if s.state is not SlotState.EMPTY or s.coming]
 
     def _all(self) -> list[ModelSlot]:
         return [*self._slots.values(), *self._retired]
@@ -384,13 +392,3 @@ class Residence:
 
 def _nothing() -> None:
     """Nobody is listening yet."""
-
-
-def _coming(slot: ModelSlot) -> bool:
-    """Whether its model is not there yet, but its place and memory have been given away."""
-    return slot.state is SlotState.LOADING or (slot.state is SlotState.EMPTY and slot.wanted)
-
-
-def _slot_id(slot: ModelSlot) -> str:
-    """A retired slot and its successor have one name but are two occupants."""
-    return f"{name_key(slot.record.name)}#{id(slot)}"

@@ -32,7 +32,7 @@ class Situation:
     Attributes:
         waiters: requests that wait for the model to be ready.
         leases: requests that hold the slot.
-        unload_asked: somebody wants it unloaded as soon as it is idle.
+        unload_at: when it is to be unloaded if it is idle, on the monotonic clock, because somebody asked.
         dead: the loaded model has said that it can answer no more.
         expires_at: when an idle model is to go, on the monotonic clock.
         ahead: it is to be loaded before a request holds it.
@@ -41,7 +41,7 @@ class Situation:
     state: SlotState
     waiters: int
     leases: int
-    unload_asked: bool
+    unload_at: float
     dead: bool
     expires_at: float
     now: float
@@ -54,6 +54,6 @@ def next_action(s: Situation) -> Action:
         return Action.LOAD if s.waiters or s.ahead else Action.WAIT
     if s.dead:
         return Action.CLOSE
-    if s.leases == 0 and (s.unload_asked or s.now >= s.expires_at):
+    if s.leases == 0 and s.now >= min(s.unload_at, s.expires_at):
         return Action.CLOSE
     return Action.WAIT

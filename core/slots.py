@@ -12,6 +12,7 @@ import structlog
 
 from hoshikage.core.contracts import EngineCounters, LoadedView, LoadPlan, MemoryNeed
 from hoshikage.core.errors import HoshikageError, ModelLoadFailed, ServerStopping
+from hoshikage.core.names import name_key
 from hoshikage.core.slot_rules import NEVER, Action, Situation, SlotState, next_action
 from hoshikage.core.storage import Placement
 
@@ -104,7 +105,7 @@ class ModelSlot:
         self._on_change = on_change
         self._since = time.time()
         self._expires_at = NEVER
-        self._unload_asked = False
+        self._unload_at = NEVER
         self._ahead = False
         self._model: LoadedModel | None = None
         self._watch: asyncio.Task[str] | None = None
@@ -119,7 +120,7 @@ class ModelSlot:
         """Hold the slot; it will not be unloaded before the release."""
         self.leases += 1
         self.last_used = time.monotonic()
-        self._unload_asked = False
+        self._unload_at = NEVER
         self._expires_at = NEVER
         self._context_length = max(self._context_length, context_length)
         return Lease(self, context_length)
@@ -134,14 +135,18 @@ class ModelSlot:
             self._expires_at = self.last_used + keep
         self._wake.set()
 
-    def ask_to_unload(self) -> None:
-        """Let the model go as soon as no request holds it."""
-        self._unload_asked = True
+    def ask_to_unload(self, *, after_s: float = 0.0) -> None:
+        """Let the model go as soon as no request holds it; who asks again can only make it sooner.
+
+        Args:
+            after_s: it need not hurry, and whoever takes its place has so long the machine for itself.
+        """
+        self._unload_at = min(self._unload_at, time.monotonic() + after_s)
         self._wake.set()
 
     def load_ahead(self, context_length: int) -> None:
         """Load the model for a request that will hold the slot later; tried once."""
-        self._unload_asked = False
+        self._unload_at = NEVER
         self._context_length = max(self._context_length, context_length)
         self._ahead = True
         self._wake.set()
@@ -180,14 +185,20 @@ class ModelSlot:
                 self._on_change()
 
     @property
-    def wanted(self) -> bool:
-        """Whether the model has been promised to somebody, or soon will be."""
-        return self.leases > 0 or self._ahead
+    def key(self) -> str:
+        """Identifies it; a retired slot and its successor have one name but are two."""
+        return f"{name_key(self.record.name)}#{id(self)}"
+
+    @property
+    def coming(self) -> bool:
+        """Whether its model is not there yet, but its place and memory have been given away."""
+        promised = self.leases > 0 or self._ahead
+        return self.state is SlotState.LOADING or (self.state is SlotState.EMPTY and promised)
 
     @property
     def leaving(self) -> bool:
         """Whether the model is on its way out."""
-        return self.state is SlotState.CLOSING or (self._unload_asked and self.leases == 0)
+        return self.state is SlotState.CLOSING or (self._unload_at != NEVER and self.leases == 0)
 
     def serves(self, context_length: int) -> bool:
         """Whether the model is loaded, stays, and its context holds so many tokens."""
@@ -267,9 +278,9 @@ class ModelSlot:
             self.state,
             len(self._waiters),
             self.leases,
-            self._unload_asked,
+            self._unload_at,
             self._dead(),
-            NEVER if self.pinned else self._expires_at,
+            self._idle_until(),
             time.monotonic(),
             self._ahead,
         )
@@ -277,13 +288,16 @@ class ModelSlot:
     async def _sleep(self) -> None:
         if self.state is SlotState.READY and self._waiters and self._model is not None:
             self._answer(self._model)
-        limit = None
-        if self.state is SlotState.READY and self.leases == 0 and self._expires_at != NEVER and not self.pinned:
-            limit = max(self._expires_at - time.monotonic(), 0)
+        limit, until = None, min(self._unload_at, self._idle_until())
+        if self.state is SlotState.READY and self.leases == 0 and until != NEVER:
+            limit = max(until - time.monotonic(), 0)
         # Not `wait_for`: on Python 3.11 it loses a cancellation that comes in the turn of the wake-up.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(limit):
                 await self._wake.wait()
+
+    def _idle_until(self) -> float:
+        return NEVER if self.pinned else self._expires_at
 
     async def _load(self) -> None:
         self._enter(SlotState.LOADING)
@@ -346,7 +360,7 @@ class ModelSlot:
             await self._model.close()
         except Exception:
             log.exception("engine_broke_its_contract", engine=self._engine.name, model=self.record.name)
-        # `_unload_asked` stays: whoever asked while this model closed means the next one that a held lease loads.
+        # `_unload_at` stays: whoever asked while this model closed means the next one that a held lease loads.
         self._model, self._watch = None, None
         self._release_copy()
         self._expires_at = NEVER

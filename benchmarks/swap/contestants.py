@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 LOAD_LIMIT_S = 180.0
 READY_LIMIT_S = 30.0
 STAGE_LIMIT_S = 120.0
+LEAVE_LIMIT_S = 30.0
 LOOK_EVERY_S = 0.1
 QUIET_S = 0.015  # of processor time within a look; the kernel counts in hundredths
 QUIET_LOOKS = 3
@@ -85,8 +86,24 @@ class OwnServer(Hoshikage):
 
     async def ask(self, model: str, work: Work) -> Answer:
         """See `Changing.ask`."""
+        await self.until_alone()
         self.model = model
         return checked(await self.answer([work]))[0]
+
+    async def until_alone(self) -> None:
+        """Wait until the model that had to leave is gone; asked before, it would be there without a load.
+
+        Raises:
+            MeasureFailed: it stays.
+        """
+        until, waited = time.monotonic() + LEAVE_LIMIT_S, False
+        while own_api.n_occupied(await self._status()) > 1:
+            if time.monotonic() > until:
+                raise MeasureFailed(f"two models were still loaded after {LEAVE_LIMIT_S:g} s; max_loaded is 1")
+            waited = True
+            await asyncio.sleep(LOOK_EVERY_S)
+        if waited:
+            await until_quiet(self)
 
     async def load(self, model: str, n_ctx: int = 0) -> float:
         """Load a model, or change its context. Returns the seconds that it took.

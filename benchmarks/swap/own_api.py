@@ -82,6 +82,11 @@ def is_staged(status: Mapping[str, Any], file: Path) -> bool:
     return any(row.get("file") == str(file) and row.get("state") == "ready" for row in rows if isinstance(row, dict))
 
 
+def n_occupied(status: Mapping[str, Any]) -> int:
+    """How many models `/v1/status` shows as loaded, those included that are on their way."""
+    return len(status.get("loaded") or [])
+
+
 def row_of(status: Mapping[str, Any], model: str) -> dict[str, Any]:
     """What `/v1/status` says of a loaded model; empty where it is not loaded."""
     rows: list[dict[str, Any]] = status.get("loaded") or []

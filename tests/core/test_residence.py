@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -14,7 +15,10 @@ from hoshikage.core.errors import (
 from hoshikage.core.memory import MainMemory
 from hoshikage.core.settings import ResidencySettings
 from tests.core.residences import GIB, A, B, C, states, used
+from tests.core.slotted import turns
 from tests.fakes import until
+
+LONG_S = 60.0
 
 
 async def test_first_model_may_start(residence_with):
@@ -39,6 +43,54 @@ async def test_busy_model_is_not_sent_away(residence_with):
     await residence.lease(Demand(A)).model()
 
     assert (None, [("a", "ready")]) == (residence.lease(Demand(B)), states(residence))
+
+
+async def test_who_leaves_does_not_disturb_who_comes(residence_with, engine):
+    """With memory for both, the idle model closes only after the other has loaded and begun its first answer."""
+    residence = residence_with(max_loaded=1)
+    old = await used(residence, A)
+    engine.hold.clear()
+    lease = residence.lease(Demand(B))
+    loading = asyncio.create_task(lease.model())
+    await turns()
+    while_loading = (old.closed, residence._slots["a"].leaving)
+    engine.hold.set()
+    await loading
+    await turns()
+    loaded = (old.closed, states(residence))
+    await until(lambda: old.closed)
+
+    assert ((0, True), (0, [("a", "ready"), ("b", "ready")])) == (while_loading, loaded)
+
+
+async def test_who_was_to_leave_comes_back_at_once(residence_with, engine):
+    """A model that is asked for again before it has closed is not loaded again; then the other one leaves."""
+    residence = residence_with(max_loaded=1)
+    old = await used(residence, A)
+    newcomer = await used(residence, B)
+    again = await residence.lease(Demand(A)).model()
+    await until(lambda: newcomer.closed)
+
+    assert (True, 0, ["a", "b"]) == (again is old, old.closed, engine.loads)
+
+
+async def test_who_leaves_hurries_when_its_memory_is_wanted(residence_with, engine):
+    """A third model that lacks memory has the leaving one closed at once."""
+    residence = residence_with(max_loaded=1, memory=MainMemory(GIB, GIB))
+    residence._load_s["b"] = LONG_S
+    need = MemoryNeed(context_bytes=300 << 20)
+    old = await used(residence, A)
+    old.memory = need
+    lease = residence.lease(Demand(B))
+    await lease.model()
+    await turns()
+    before = old.closed
+    residence._budget.measure_ram = lambda: MainMemory(GIB, GIB - (0 if old.closed else 600 << 20))
+    waits = residence.lease(Demand(C, need=need))
+    await until(lambda: old.closed)
+
+    assert (0, None) == (before, waits)
+    lease.release()
 
 
 async def test_idle_model_makes_room(residence_with, engine):

@@ -360,6 +360,28 @@ async def test_asking_waits_for_leases(slot):
     assert ((SlotState.READY, 0), 1) == (while_held, model.closed)
 
 
+async def test_asking_may_leave_time(slot_of, engine):
+    """A model that need not hurry goes when its time is over, though it was to stay for ever."""
+    slot = slot_of(engine)
+    model = await used(slot)
+    slot.ask_to_unload(after_s=SHORT_S)
+    await turns()
+    meanwhile = (slot.state, slot.leaving, model.closed)
+    await until(lambda: slot.state is SlotState.EMPTY)
+
+    assert ((SlotState.READY, True, 0), 1) == (meanwhile, model.closed)
+
+
+@pytest.mark.parametrize("order", [(LONG_S, 0), (0, LONG_S)])
+async def test_who_asks_again_can_only_make_it_sooner(slot, order: tuple[float, float]):
+    """Of two askings the sooner one counts."""
+    model = await used(slot)
+    for after_s in order:
+        slot.ask_to_unload(after_s=after_s)
+
+    await until(lambda: model.closed)
+
+
 async def test_new_lease_withdraws_the_asking(slot):
     """A request that comes after the asking keeps the model."""
     lease = slot.lease()

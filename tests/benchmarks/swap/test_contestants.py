@@ -110,6 +110,7 @@ def test_a_copy_on_the_ram_disk_has_the_size_of_its_source(tmp_path: Path, setup
 async def test_our_own_server_changes_its_model(own: OwnServer):
     """Asked for the other one it loads it, and the first one is gone."""
     answer = await own.ask("smollm2", HELLO)
+    await own.until_alone()
     shown = await own.loaded("smollm2")
     with pytest.raises(MeasureFailed, match="does not show gemma"):
         await own.loaded("gemma")
@@ -121,6 +122,20 @@ async def test_our_own_server_changes_its_model(own: OwnServer):
     assert answer.text
     assert 2048 == shown["context_length"]
     assert seconds > 0
+
+
+@pytest.mark.model
+async def test_a_model_that_was_left_is_loaded_again(own: OwnServer):
+    """Whoever is asked next has met a server with one model: nobody is spared a load because the other one lingered."""
+    pids = []
+    for model in ("smollm2", "gemma", "smollm2"):
+        assert (await own.ask(model, HELLO)).text
+        pids.append((await own.loaded(model))["pid"])
+    await own.until_alone()
+
+    assert 3 == len(set(pids))
+    with pytest.raises(MeasureFailed, match="does not show gemma"):
+        await own.loaded("gemma")
 
 
 @pytest.mark.model

@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 
 from benchmarks.rows.base import MeasureFailed
-from benchmarks.swap.own_api import is_staged, load_request, predicted_bytes, ram_disk_settings, row_of, state_settings
+from benchmarks.swap.own_api import (
+    is_staged,
+    load_request,
+    n_occupied,
+    predicted_bytes,
+    ram_disk_settings,
+    row_of,
+    state_settings,
+)
 
 FILE = Path("/models/a.gguf")
 
@@ -57,6 +65,11 @@ def test_a_loaded_model_is_found_by_its_name():
 
     assert 7 == row_of({"loaded": rows}, "smollm2")["pid"]
     assert {} == row_of({"loaded": rows}, "gemma") == row_of({}, "smollm2")
+
+
+def test_who_is_on_the_way_counts_too():
+    """A model that closes is still there."""
+    assert (2, 0) == (n_occupied({"loaded": [{"state": "closing"}, {"state": "loading"}]}), n_occupied({}))
 
 
 def test_a_context_is_asked_for_only_where_it_is_given():
