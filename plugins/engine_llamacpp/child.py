@@ -28,7 +28,6 @@ STOP_LIMIT_S = 3.0
 SAVE_LIMIT_S = 10.0  # a little more than the worker allows itself for saving conversations
 STDERR_LINES = 20
 SPIN_COUNT = "2000"
-HUGE_PAGES = "glibc.malloc.hugetlb"  # the name of the tunable, since glibc 2.35
 
 
 class Child:
@@ -163,19 +162,14 @@ class Child:
 
 
 def worker_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The server's environment, with what makes a worker fast. What the user has set in it wins.
+    """The server's environment, with OpenMP's threads told to sleep sooner at a barrier.
 
-    - OpenMP's threads sleep sooner at a barrier. By default they spin for about a millisecond. Alone on the machine
-      that costs nothing, but as soon as another program runs on the same cores, they spin while the thread they wait
-      for has no core to run on. Measured on two cores with a second worker beside: 8 tokens per second by default, 43
-      with this; alone there is no difference.
-    - glibc asks for huge pages (2 MiB) for what it allocates. Where Linux leaves that to the program (`madvise`, the
-      default of Debian and others), every new 4 KiB of a KV cache costs a page fault otherwise. Measured: a context
-      for SmolLM2 takes 30 ms instead of 135, its first prompt 0.12 s instead of 0.20.
+    By default they spin for about a millisecond. Alone on the machine that costs nothing, but as soon as another
+    program runs on the same cores, they spin while the thread they wait for has no core to run on. Measured on two
+    cores with a second worker beside: 8 tokens per second by default, 43 with this; alone there is no difference.
+    What the user has set in the environment wins.
     """
     chosen = {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & environ.keys()
     spinning = {} if chosen else {"GOMP_SPINCOUNT": SPIN_COUNT}
-    tunables = environ.get("GLIBC_TUNABLES", "")
-    paging = {} if HUGE_PAGES in tunables else {"GLIBC_TUNABLES": ":".join(filter(None, (tunables, f"{HUGE_PAGES}=1")))}
-    # Without GGML_NO_BACKTRACE a debugger, where there is one, writes over the assertion that says why a worker died.
-    return {"GGML_NO_BACKTRACE": "1", **environ, **spinning, **paging}
+    # Without this a debugger, where there is one, writes over the assertion that says why a worker died.
+    return {"GGML_NO_BACKTRACE": "1", **environ, **spinning}

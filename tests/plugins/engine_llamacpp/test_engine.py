@@ -170,25 +170,9 @@ def test_the_module_imports_no_native_code():
 @pytest.mark.parametrize("variable", ["GOMP_SPINCOUNT", "OMP_WAIT_POLICY"])
 def test_what_the_user_says_of_spinning_threads_counts(variable: str):
     """A choice in the environment is left alone."""
-    environ = {variable: "passive", "PATH": "/bin", "GLIBC_TUNABLES": "glibc.malloc.hugetlb=0"}
+    environ = {variable: "passive", "PATH": "/bin"}
 
     assert {"GGML_NO_BACKTRACE": "1", **environ} == worker_environment(environ)
-
-
-@pytest.mark.parametrize(
-    ("set_by_user", "in_the_worker"),
-    [
-        (None, "glibc.malloc.hugetlb=1"),
-        ("", "glibc.malloc.hugetlb=1"),
-        ("glibc.malloc.perturb=1", "glibc.malloc.perturb=1:glibc.malloc.hugetlb=1"),
-        ("glibc.malloc.hugetlb=2", "glibc.malloc.hugetlb=2"),
-    ],
-)
-def test_workers_ask_for_huge_pages(set_by_user: str | None, in_the_worker: str):
-    """What a worker allocates may lie in huge pages; other tunables of the user, and a choice of this one, stay."""
-    environ = {} if set_by_user is None else {"GLIBC_TUNABLES": set_by_user}
-
-    assert in_the_worker == worker_environment(environ)["GLIBC_TUNABLES"]
 
 
 def test_workers_threads_sleep_soon_at_a_barrier():
