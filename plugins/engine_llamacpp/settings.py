@@ -80,7 +80,7 @@ class LlamaCppSettings:
     ] = field(default_factory=dict)
     spare_workers: Annotated[
         int,
-        Meta(ge=0, le=16, description="Processes that wait, ready, for the next model; each takes some 100 MB."),
+        Meta(ge=0, le=16, description="Processes that wait, ready, for the next model; each takes some 200 MB."),
     ] = 1
     pooling: Annotated[
         Literal["model", "mean", "cls", "last"],

@@ -10,6 +10,8 @@ import socket
 import sys
 import threading
 
+from hoshikage.plugins.engine_llamacpp.worker.warm_memory import WarmMemory
+
 PR_SET_PDEATHSIG = 1
 PATIENT_NICE = 19
 
@@ -20,16 +22,17 @@ def main() -> int:
     _die_with(parent)
     # Ctrl-C in the terminal reaches the whole group; only the server decides when a worker ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    memory = WarmMemory()
     if len(sys.argv) > 3:
-        _import_patiently()
+        _get_ready_patiently(memory)
     from hoshikage.plugins.engine_llamacpp.worker.serving import serve
 
     with socket.socket(fileno=descriptor) as connection:
-        return serve(connection)
+        return serve(connection, memory)
 
 
-def _import_patiently() -> None:
-    """Import everything in a thread that yields to all others; threads have priorities of their own on Linux.
+def _get_ready_patiently(memory: WarmMemory) -> None:
+    """Import everything and touch memory in a thread that yields to all others; on Linux each has its own priority.
 
     The process itself keeps its priority for the model that it gets: once lowered, it could not be raised again.
     """
@@ -38,10 +41,13 @@ def _import_patiently() -> None:
         if sys.platform == "linux":
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), PATIENT_NICE)
         importlib.import_module("hoshikage.plugins.engine_llamacpp.worker.serving")
+        memory.touch()
 
-    thread = threading.Thread(target=load, name="imports")
+    memory.reserve()  # not in the thread: that would have a heap of its own
+    thread = threading.Thread(target=load, name="getting ready")
     thread.start()
     thread.join()
+    memory.release()
 
 
 def _die_with(parent: int) -> None:

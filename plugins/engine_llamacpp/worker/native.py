@@ -11,6 +11,7 @@ import msgspec
 
 from hoshikage.plugins.engine_llamacpp.worker.buffers import Buffers
 from hoshikage.plugins.engine_llamacpp.worker.tokens import tokenize
+from hoshikage.plugins.engine_llamacpp.worker.warm_memory import give_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -212,6 +213,7 @@ class NativeModel:
             llama_cpp.llama_free(context)
             raise LoadError(_last_words(self._log, f"a context of {n_ctx} tokens does not take over what is computed"))
         llama_cpp.llama_free(self.context)
+        give_back()
         self._use(context)
         self.buffers.replace_context(larger)
         self._log.note_buffers_in(self.buffers)

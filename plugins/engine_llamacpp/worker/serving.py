@@ -16,9 +16,15 @@ from hoshikage.plugins.engine_llamacpp.worker.template import TemplateRefused
 if TYPE_CHECKING:
     import socket
 
+    from hoshikage.plugins.engine_llamacpp.worker.warm_memory import WarmMemory
 
-def serve(socket: socket.socket) -> int:
+
+def serve(socket: socket.socket, memory: WarmMemory) -> int:
     """Load what the first frame says, and answer until the server stops or goes away.
+
+    Args:
+        socket: the worker's end of the pair.
+        memory: what was touched beforehand, for the load.
 
     Returns:
         The exit status of the process.
@@ -27,12 +33,12 @@ def serve(socket: socket.socket) -> int:
     # Everything that takes long is imported and begun by now: a spare worker waits here for its model.
     llama_cpp.llama_backend_init()
     try:
-        return _serve(connection)
+        return _serve(connection, memory)
     finally:
         connection.close()
 
 
-def _serve(connection: Connection) -> int:
+def _serve(connection: Connection, memory: WarmMemory) -> int:
     first = connection.receive(wait=True)
     if not first or not isinstance(first[0], frames.Init):
         return 1
@@ -44,6 +50,7 @@ def _serve(connection: Connection) -> int:
     except (LoadError, TemplateRefused) as error:
         connection.send(frames.Failed(str(error)))
         return 1
+    memory.settle()
     loop.run(first[1:])
     return 0
 
