@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from hoshikage.core.errors import InvalidRequest, StorageRefused
+from hoshikage.core.files import sync_folder
 from hoshikage.core.threads import finish_in_thread
 
 if TYPE_CHECKING:
@@ -126,6 +127,7 @@ class BlobStore:
         with _refused(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             file.replace(target)
+            sync_folder(self.folder)
         return target
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -193,9 +194,11 @@ def record_of(
 ) -> ModelRecord:
     """A record with size and time read from the file or its parts; a model of which one is gone has neither."""
     size_bytes, modified_at = 0, 0.0
-    if file is not None and not missing_parts(file):
-        stats = [part.stat() for part in parts_of(file)]
-        size_bytes, modified_at = sum(s.st_size for s in stats), max(s.st_mtime for s in stats)
+    # One that is deleted between the two looks is as gone as one that was gone before.
+    with contextlib.suppress(FileNotFoundError):
+        if file is not None and not missing_parts(file):
+            stats = [part.stat() for part in parts_of(file)]
+            size_bytes, modified_at = sum(s.st_size for s in stats), max(s.st_mtime for s in stats)
     stand_in = hashlib.sha256(f"{file}|{name if file is None else ''}|{size_bytes}|{modified_at}".encode()).hexdigest()
     return ModelRecord(
         name=name,

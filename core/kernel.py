@@ -8,7 +8,7 @@ import importlib.metadata
 import os
 import platform
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import structlog
@@ -44,6 +44,7 @@ from hoshikage.core.settings import (
 )
 from hoshikage.core.storage import Storage
 from hoshikage.core.tags import write_tags
+from hoshikage.core.threads import finish_in_thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -80,6 +81,7 @@ class Assembly:
     digests: DigestCache
     engines: Sequence[Engine]
     catalog: Catalog
+    tags_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 def load_plugins(environ: Mapping[str, str], *, safe_mode: bool = False) -> tuple[PluginManager, Settings]:
@@ -307,10 +309,11 @@ class Kernel:
             raise InterruptedError
 
     async def _reconcile(self) -> None:
-        """Let go of models that the command line has removed or replaced meanwhile."""
+        """Let go of models that were removed or replaced outside, and look for memory that others have given back."""
         while True:
             await asyncio.sleep(RECONCILE_INTERVAL_S)
             self._residence.retire_missing(self._catalog.models())
+            self._admission.dispatch()
 
     async def _complete_catalog(self) -> None:
         """Read once what old files lack: the digest of each registered model. Then bring the tags in step."""
@@ -347,12 +350,13 @@ def pulls_of(assembly: Assembly) -> Pulls:
 
 async def sync_tags(assembly: Assembly) -> None:
     """Write the tags files as the registry stands now; where they cannot be written, say so and go on."""
-    records = assembly.catalog.registered()
-    models = [(record, await assembly.catalog.facts_or_none(record)) for record in records]
-    try:
-        write_tags(assembly.registry.files, models)
-    except OSError as error:
-        log.warning("tags_not_written", file=str(error.filename), reason=error.strerror)
+    async with assembly.tags_lock:  # whoever read an older list must not write it last
+        records = assembly.catalog.registered()
+        models = [(record, await assembly.catalog.facts_or_none(record)) for record in records]
+        try:
+            await finish_in_thread(write_tags, assembly.registry.files, models)
+        except OSError as error:
+            log.warning("tags_not_written", file=str(error.filename), reason=error.strerror)
 
 
 def versions() -> dict[str, str]:

@@ -64,6 +64,7 @@ class Residence:
     def call_on_change(self, callback: Callable[[], None]) -> None:
         """Call this after every change of a slot's state: it may let another request start."""
         self._on_change = callback
+        self._storage.call_on_change(callback)
 
     async def demand(self, record: ModelRecord, context_length: int = 0) -> Demand:
         """What a request for a model needs; asked before the queue, as it may read the file's header.
@@ -353,6 +354,7 @@ class Residence:
             slot = None
         if slot is None:
             slot = self._slots[key] = self._new_slot(record)
+        slot.keep_alive_s = self._keep_alive_s(record)  # it may have been described anew
         return slot
 
     def _new_slot(self, record: ModelRecord) -> ModelSlot:

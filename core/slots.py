@@ -75,7 +75,7 @@ class ModelSlot:
         pinned: it stays when it is idle.
         load_s: how long its last load took; 0 before the first.
         staged: it reads its weights from a staged copy.
-        notes: what is to be known of the last load.
+        keep_alive_s: as given; a model that is described anew gets another one.
     """
 
     def __init__(
@@ -92,7 +92,8 @@ class ModelSlot:
         self.need = MemoryNeed()
         self.pinned = pinned
         self.load_s = 0.0
-        self.notes: tuple[str, ...] = ()
+        self.keep_alive_s = keep_alive_s
+        self._notes: tuple[str, ...] = ()
         self._storage = storage
         self._placement = Placement()
         self._context_length = 0
@@ -101,7 +102,6 @@ class ModelSlot:
         self.leases = 0
         self.last_used = time.monotonic()
         self._engine = engine
-        self._keep_alive_s = keep_alive_s
         self._on_change = on_change
         self._since = time.time()
         self._expires_at = NEVER
@@ -130,7 +130,7 @@ class ModelSlot:
         self.leases -= 1
         self.last_used = time.monotonic()
         self._storage.touch(self.record)
-        keep = keep_alive_s if keep_alive_s is not None else self._keep_alive_s
+        keep = keep_alive_s if keep_alive_s is not None else self.keep_alive_s
         if self.leases == 0 and keep >= 0:
             self._expires_at = self.last_used + keep
         self._wake.set()
@@ -218,6 +218,12 @@ class ModelSlot:
     def staged(self) -> bool:
         """Whether the weights are read from a staged copy."""
         return self._placement.copy is not None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be known of the last load; a copy that was to be made meanwhile may have been refused since."""
+        refused = self._storage.refusal(self.record) if self._placement.copy_later else ""
+        return (f"loaded from disk: {refused}",) if refused else self._notes
 
     def view(self) -> LoadedView:
         """The slot for a reader."""
@@ -331,7 +337,7 @@ class ModelSlot:
     async def _placed(self) -> LoadedModel:
         """Load from the staged copy; where that fails, the copy may be damaged, and the source is tried."""
         self._placement = await self._storage.place(self.record)
-        self.notes = (self._placement.note,) if self._placement.note else ()
+        self._notes = (self._placement.note,) if self._placement.note else ()
         copy = self._placement.copy
         if copy is None:
             return await self._engine.load(self.record, LoadPlan(context_length=self._context_length))
@@ -343,7 +349,7 @@ class ModelSlot:
             log.warning("staged_copy_not_loaded", model=self.record.name, reason=error.message)
             if not await self._storage.unstage(self.record):
                 raise
-            self.notes = ("loaded from disk: the staged copy could not be loaded, and was given up",)
+            self._notes = ("loaded from disk: the staged copy could not be loaded, and was given up",)
             return await self._engine.load(self.record, LoadPlan(context_length=self._context_length))
 
     def _release_copy(self) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from hoshikage.core.files import sync_folder
 from hoshikage.core.gguf.parts import part_name
 
 if TYPE_CHECKING:
@@ -37,8 +39,10 @@ class SplitLinks:
         folder.mkdir(parents=True, exist_ok=True)
         for number, part in enumerate(parts, start=1):
             link = folder / part_name(STEM, number, len(parts))
-            if not link.is_symlink():
+            with contextlib.suppress(FileExistsError):  # made before, or this moment by somebody who makes the same
                 link.symlink_to(os.path.relpath(part.file, folder))
+        for changed in (folder, self._root):
+            sync_folder(changed)
 
     def remove(self, path: str) -> None:
         """Delete a model's links, if the path is that of such a folder.

@@ -11,7 +11,7 @@ import structlog
 from hoshikage.core.errors import NotSupported, StagingRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from hoshikage.core.contracts import ModelRecord, StagedCopy, StagedView, Stager, StageSpace
@@ -42,6 +42,12 @@ class Storage:
     def __init__(self, stagers: Sequence[Stager]) -> None:
         self._stagers = list(stagers)
         self._prefetching: dict[Path, asyncio.Task[None]] = {}
+        self._refusals: dict[Path, str] = {}
+        self._on_change: Callable[[], None] = _nothing
+
+    def call_on_change(self, callback: Callable[[], None]) -> None:
+        """Call this whenever a copying has ended: the memory of a copy can be asked for then, and not before."""
+        self._on_change = callback
 
     async def start(self) -> None:
         """Let every stager get its place ready; one that cannot even say why not is left out."""
@@ -91,6 +97,10 @@ class Storage:
         """The copy of a model, where there is one."""
         return self.stager.find(record) if self.stager is not None and record.file is not None else None
 
+    def refusal(self, record: ModelRecord) -> str:
+        """Why the last try to copy a model was refused; empty where it was not, or is still under way."""
+        return self._refusals.get(record.file, "") if record.file is not None else ""
+
     async def place(self, record: ModelRecord) -> Placement:
         """Stage a model if that is possible, and hold the copy. It never fails: there is always the disk."""
         if record.file is None or not self._stagers:
@@ -101,7 +111,7 @@ class Storage:
         if not stager.waits and stager.find(record) is None:
             return Placement(note="loaded from disk: its copy on the RAM disk is made meanwhile", copy_later=True)
         try:
-            copy = await stager.stage(record)
+            copy = await self._staged(stager, record)
         except StagingRefused as error:
             log.warning("model_not_staged", model=record.name, stager=stager.name, reason=error.message)
             return Placement(note=f"loaded from disk: {error.message}")
@@ -133,7 +143,7 @@ class Storage:
             StagingRefused: with the reason.
             NotSupported: there is nothing to stage.
         """
-        await self._required(record).stage(record)
+        await self._staged(self._required(record), record)
 
     async def unstage(self, record: ModelRecord) -> bool:
         """Let a copy go. Returns whether there was one that could go.
@@ -160,13 +170,24 @@ class Storage:
 
     async def _fetch(self, stager: Stager, record: ModelRecord) -> None:
         try:
-            await stager.stage(record)
+            await self._staged(stager, record)
         except StagingRefused as error:
             log.info("prefetch_refused", model=record.name, reason=error.message)
         except Exception:
             log.exception("stager_broke_its_contract", stager=stager.name, model=record.name)
         else:
             log.info("model_prefetched", model=record.name)
+
+    async def _staged(self, stager: Stager, record: ModelRecord) -> StagedCopy:
+        assert record.file is not None
+        self._refusals.pop(record.file, None)
+        try:
+            return await stager.stage(record)
+        except StagingRefused as error:
+            self._refusals[record.file] = error.message
+            raise
+        finally:
+            self._on_change()
 
     def _required(self, record: ModelRecord) -> Stager:
         if record.file is None:
@@ -176,3 +197,7 @@ class Storage:
             reason = space.reason if space is not None else "no plug-in offers a stager"
             raise StagingRefused(f"model {record.name!r} cannot be staged: {reason}", param="model")
         return self.stager
+
+
+def _nothing() -> None:
+    """Nobody is listening yet."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
@@ -22,5 +23,7 @@ async def finish_in_thread(function: Callable[P, T], /, *args: P.args, **kwargs:
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:
-        await asyncio.wait([work])
+        while not work.done():  # whoever is impatient cancels more than once
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([work])
         raise
