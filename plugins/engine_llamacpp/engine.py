@@ -25,6 +25,8 @@ from hoshikage.plugins.engine_llamacpp.settings import LlamaCppSettings, PrefixC
 from hoshikage.plugins.engine_llamacpp.spares import Spares
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hoshikage import LoadedModel, ModelFacts, ModelRecord
     from hoshikage.core.gguf import GgufHeader
     from hoshikage.plugins.engine_llamacpp.footprint import Footprint
@@ -83,10 +85,16 @@ class LlamaCppEngine:
         return seen or (await self._predicted(record, settings, n_ctx)).need
 
     async def _predicted(self, record: ModelRecord, settings: LlamaCppSettings, n_ctx: int) -> Footprint:
+        return (await self._predict(record, settings))(n_ctx)
+
+    async def _predict(self, record: ModelRecord, settings: LlamaCppSettings) -> Callable[[int], Footprint]:
+        """What a load takes, by the length of its context; all files are read by then."""
         draft = await self._header_of(Path(_beside(record, settings.draft_model))) if settings.draft_model else None
         adapters = _adapter_bytes(record, settings)
         header = await self._header(record)
-        return footprint(header, settings, self._machine, context_length=n_ctx, draft=draft, adapter_bytes=adapters)
+        return lambda n_ctx: footprint(
+            header, settings, self._machine, context_length=n_ctx, draft=draft, adapter_bytes=adapters
+        )
 
     def _key(self, record: ModelRecord, settings: LlamaCppSettings, n_ctx: int) -> str:
         return key_of(record, settings, context_length=n_ctx, has_gpu=self._machine.has_gpu)
@@ -119,10 +127,10 @@ class LlamaCppEngine:
 
     async def _scales(self, record: ModelRecord, settings: LlamaCppSettings) -> Weigh:
         """What a worker measures, completed by what is predicted, and remembered for the next load."""
-        header = await self._header(record)
+        predict = await self._predict(record, settings)
 
         def weigh(usage: Usage, n_ctx: int) -> MemoryNeed:
-            need = corrected(footprint(header, settings, self._machine, context_length=n_ctx), usage)
+            need = corrected(predict(n_ctx), usage)
             self._remember(self._key(record, settings, n_ctx), need)
             return need
 

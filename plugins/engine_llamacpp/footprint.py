@@ -157,7 +157,10 @@ def _suits(tensor: TensorInfo, machine: Machine) -> bool:
 
 
 def _span(tensors: Sequence[TensorInfo]) -> int:
-    """The part of the file that stays mapped: from the first of these tensors to the last."""
-    if not tensors:
-        return 0
-    return max(t.offset + t.size_bytes for t in tensors) - min(t.offset for t in tensors)
+    """What stays mapped: of each file of the model, from the first of these tensors in it to the last."""
+    first: dict[int, int] = {}
+    last: dict[int, int] = {}
+    for t in tensors:
+        first[t.part] = min(first.get(t.part, t.offset), t.offset)
+        last[t.part] = max(last.get(t.part, 0), t.offset + t.size_bytes)
+    return sum(last[part] - first[part] for part in first)

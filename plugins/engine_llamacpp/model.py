@@ -13,7 +13,7 @@ import msgspec
 import structlog
 
 from hoshikage import Done, Embeddings, EngineCounters, HoshikageError, MemoryNeed, Scores, Started
-from hoshikage.core.errors import ContextOverflow, PromptKillsWorker, WorkerDied
+from hoshikage.core.errors import ContextOverflow, ModelLoadFailed, PromptKillsWorker, WorkerDied
 from hoshikage.plugins.engine_llamacpp import frames
 from hoshikage.plugins.engine_llamacpp.jobs import Call, Stream
 from hoshikage.plugins.engine_llamacpp.replay import InFlight, Quarantine, Verdict, judge
@@ -377,7 +377,13 @@ class LlamaCppModel:
 
 
 async def _loaded(name: str, init: frames.Init, spares: Spares) -> tuple[Child, frames.Ready]:
-    child = await spares.take()
+    try:
+        child = await spares.take()
+    except OSError as error:
+        raise ModelLoadFailed(
+            f"model {name!r} cannot be loaded: the system starts no process for it ({error.strerror}); "
+            "make memory free or raise the limit of processes, then try again"
+        ) from error
     try:
         return child, await child.load(name, init)
     except BaseException:

@@ -9,6 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from hoshikage import ModelFacts, ModelRecord
+from hoshikage.core import catalog as catalog_module
 from hoshikage.core.catalog import Catalog, record_of
 from hoshikage.core.errors import ModelFileError, ModelLoadFailed, ModelNotFound, RegistryError
 from hoshikage.core.gguf import DigestCache
@@ -72,6 +73,15 @@ def test_split_model_without_a_part_is_gone(catalog, registry, tmp_path):
     record = catalog.model("gemma")
 
     assert (0, 0.0) == (record.size_bytes, record.modified_at)
+
+
+def test_file_that_vanishes_while_it_is_looked_at_hides_no_list(catalog, registry, tmp_path, monkeypatch):
+    """Somebody deletes a file between two looks at it: that model is gone, and the list is not."""
+    registry.add("gemma", model_file(tmp_path, "g.gguf"))
+    registry.add("mine", model_file(tmp_path, "m.gguf"))
+    monkeypatch.setattr(catalog_module, "missing_parts", lambda file: file.unlink() if file.stem == "g" else ())
+
+    assert {"gemma": 0, "mine": 7} == {record.name: record.size_bytes for record in catalog.registered()}
 
 
 def test_record_carries_what_the_entry_says(catalog, registry, tmp_path):

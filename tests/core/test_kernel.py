@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import re
+import threading
 from contextlib import aclosing
 from pathlib import Path
 
@@ -15,17 +16,22 @@ from structlog.testing import capture_logs
 
 from hoshikage import Caller, ChatRequest, Chunk, ConfigError, Done, EmbedRequest, Message, RerankRequest, Tool
 from hoshikage.core import kernel as kernel_module
+from hoshikage.core.demand import Demand
 from hoshikage.core.errors import ModelLoadFailed, ModelNotFound, PluginError, RegistryError
 from hoshikage.core.http.collected import Collector
 from hoshikage.core.kernel import Kernel, assemble, sync_tags
 from hoshikage.core.pins import Pins
 from hoshikage.core.registry import ModelEntry, Registry
+from hoshikage.core.residence import Residence
+from hoshikage.core.slots import Lease
+from hoshikage.core.tags import write_tags
 from tests.fakes import until
 from tests.staged import put_models, put_stager
 
 CALLER = Caller()
 ECHO = ModelEntry(path="", model="", engine="echo", stop=())
 SHORT_S = 0.01
+LIMIT_S = 5.0
 STOP_LIMIT_S = 2.0
 
 ENGINE_FILE = """
@@ -431,6 +437,46 @@ async def test_tags_that_cannot_be_written_are_a_warning(environ, tmp_path):
         await sync_tags(assembly)
 
     assert ["tags_not_written"] == [line["event"] for line in logs]
+
+
+async def test_the_last_list_of_tags_is_the_last_that_is_written(environ, tmp_path, monkeypatch):
+    """Whoever changes the registry second has the last word, though the first one is slow."""
+    assembly = assemble(environ)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(files, models) -> None:
+        if not begun.is_set():
+            begun.set()
+            go_on.wait(LIMIT_S)
+        write_tags(files, models)
+
+    monkeypatch.setattr(kernel_module, "write_tags", slow)
+    first = asyncio.create_task(sync_tags(assembly))
+    await asyncio.to_thread(begun.wait, LIMIT_S)
+    registry_of(environ).add("mine", ECHO)
+    second = asyncio.create_task(sync_tags(assembly))
+    go_on.set()
+    await asyncio.gather(first, second)
+
+    names = [row["name"] for row in json.loads((tmp_path / "data/tags_ollama.json").read_text())["models"]]
+    assert ["mine"] == names
+
+
+async def test_memory_that_others_give_back_is_noticed(kernel_of, monkeypatch):
+    """Other programs do not tell when they are done; a request that waits for memory is looked at again and again."""
+    kernel = kernel_of()
+    await kernel.start()
+    lease, free_after = Residence.lease, 3
+    looks: list[str] = []
+
+    def when_there_is_room(residence: Residence, demand: Demand) -> Lease | None:
+        looks.append(demand.record.name)
+        return lease(residence, demand) if len(looks) >= free_after else None
+
+    monkeypatch.setattr(Residence, "lease", when_there_is_room)
+    await asyncio.wait_for(answer(kernel), LIMIT_S)
+
+    assert ["echo"] * free_after == looks
 
 
 async def test_stop_unloads_everything(kernel_of):

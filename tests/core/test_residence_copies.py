@@ -118,6 +118,29 @@ async def test_a_waiting_model_is_staged_meanwhile(residence_with, on_disk, tmp_
     assert 2 == stager.done.count(("stage", "a"))
 
 
+async def test_a_copy_in_the_making_can_be_asked_for_once_it_is_made(residence_with, on_disk, tmp_path):
+    """Nobody can let go of half a copy; whoever needs its memory is looked at again when it is whole."""
+    stager = FakeStager(tmp_path)
+    residence = residence_with(stagers=[stager])
+    looks: list[int] = []
+    residence.call_on_change(lambda: looks.append(len(stager.copies)))
+    residence.prefetch(on_disk)
+    await until(lambda: looks)
+
+    assert [1] == looks
+
+
+async def test_a_receipt_tells_why_the_copy_was_not_made_after_all(residence_with, on_disk, tmp_path):
+    """A first load does not wait for its copy; whether that was made is known by the next answer."""
+    stager = FakeStager(tmp_path, refusal=StagingRefused("the RAM disk is full"), waits=False)
+    residence = residence_with(stagers=[stager])
+    lease = residence.lease(Demand(on_disk))
+    await lease.model()
+    await until(lambda: "full" in lease.notes[0])
+
+    assert ("loaded from disk: the RAM disk is full",) == lease.notes
+
+
 async def test_a_copy_that_is_being_loaded_counts_once(residence_with, engine, on_disk, tmp_path):
     """While a staged model loads, its weights are in the copy alone, and another model still fits."""
     stager = FakeStager(tmp_path)

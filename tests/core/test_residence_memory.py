@@ -77,6 +77,16 @@ async def test_a_model_keeps_its_own_time(residence_with):
     await until(lambda: model.closed)
 
 
+async def test_a_model_that_is_described_anew_gets_its_new_time(residence_with):
+    """The same file under the same name stays loaded; how long, its newest description says."""
+    residence = residence_with(idle_timeout_s=3600)
+    model = await used(residence, A)
+    again = await used(residence, replace(A, parameters={"keep_alive": "10ms"}))
+    await until(lambda: model.closed)
+
+    assert model is again
+
+
 async def test_two_loads_at_once_know_of_each_other(residence_with, engine):
     """What was let in counts with all that it will take, before its load begins and while it loads."""
     residence = residence_with(memory=MainMemory(GIB, GIB))

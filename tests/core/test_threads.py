@@ -17,8 +17,9 @@ async def test_the_result_comes_back():
         await finish_in_thread(divmod, 1, 0)
 
 
-async def test_a_cancelled_caller_waits_for_the_threads_end():
-    """Nothing goes on behind the back of whoever cleans up."""
+@pytest.mark.parametrize("times", [1, 3])
+async def test_a_cancelled_caller_waits_for_the_threads_end(times: int):
+    """Nothing goes on behind the back of whoever cleans up, however often it is cancelled."""
     begun, go_on, done = threading.Event(), threading.Event(), []
 
     def work() -> None:
@@ -28,8 +29,10 @@ async def test_a_cancelled_caller_waits_for_the_threads_end():
 
     task = asyncio.create_task(finish_in_thread(work))
     await asyncio.to_thread(begun.wait, LIMIT_S)
-    task.cancel()
-    still_there = not (await asyncio.wait([task], timeout=0.05))[0]
+    still_there = True
+    for _ in range(times):
+        task.cancel()
+        still_there &= not (await asyncio.wait([task], timeout=0.05))[0]
     go_on.set()
     await asyncio.gather(task, return_exceptions=True)
 

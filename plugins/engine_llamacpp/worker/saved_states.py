@@ -85,11 +85,12 @@ class SavedStates:
 
     def has(self, scope: str, tokens: Seq[int]) -> bool:
         """Whether this very text is on file."""
-        return _name_of(scope, tokens) in self._known
+        known = self._known.get(_name_of(scope, tokens))
+        return known is not None and any(file.is_file() for file in self._places_of(known))
 
     def load(self, saved: Saved) -> bytearray | None:
         """Read a text's memory; `None`, and forgotten, if its file is damaged or gone."""
-        for file in (saved.file, *(folder / self._store.key / saved.file.name for folder in self._folders)):
+        for file in self._places_of(saved):
             if not file.is_file():
                 continue
             try:
@@ -129,6 +130,10 @@ class SavedStates:
 
     # --- inside ---
 
+    def _places_of(self, saved: Saved) -> list[Path]:
+        """Where its file may be by now: another worker may have moved it, or taken it away."""
+        return [folder / self._store.key / saved.file.name for folder in self._folders]
+
     def _note(self, file: Path) -> None:
         try:
             head, tokens = read_tokens(file)
@@ -154,9 +159,9 @@ class SavedStates:
 
     def _remove(self, saved: Saved) -> None:
         self._known.pop(saved.file.name, None)
-        for folder in self._folders:
+        for file in self._places_of(saved):
             with contextlib.suppress(OSError):
-                (folder / self._store.key / saved.file.name).unlink()
+                file.unlink()
 
     def _trim(self) -> None:
         *fast, last = self._folders
@@ -175,15 +180,16 @@ def make_room(folder: Path, limit_bytes: int) -> None:
 
 def move(file: Path, folder: Path) -> None:
     """Move a file to another folder; where that is not possible, it goes, since it is only a copy of what was."""
+    # Under a temporary name first: the two folders are on different file systems.
+    temporary = folder / f".{os.getpid()}.{file.name}{TEMPORARY}"
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
-        # Under a temporary name first: the two folders are on different file systems.
-        temporary = folder / f".{os.getpid()}.{file.name}{TEMPORARY}"
         shutil.copyfile(file, temporary)
         shutil.copystat(file, temporary)
         temporary.replace(folder / file.name)
     except OSError:
-        pass
+        with contextlib.suppress(OSError):
+            temporary.unlink()  # on a full disk its part of the file would only be in the way
     with contextlib.suppress(OSError):
         file.unlink()
 

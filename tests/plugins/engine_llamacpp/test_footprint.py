@@ -70,6 +70,16 @@ def test_mapped_weights_are_the_file_from_the_first_to_the_last():
     assert (HEADER.file_size, 0) == (of().weights_bytes, of().repacked_bytes)
 
 
+def test_each_file_of_a_split_model_is_mapped_by_itself():
+    """Offsets begin anew in every file; what one maps says nothing of another."""
+    half = len(HEADER.tensors) // 2
+    start = HEADER.tensors[half].offset
+    moved = tuple(replace(t, part=1, offset=t.offset - start) for t in HEADER.tensors[half:])
+    split = replace(HEADER, tensors=(*HEADER.tensors[:half], *moved))
+
+    assert of().weights_bytes == pytest.approx(of(split).weights_bytes, abs=64)  # the padding between the two
+
+
 def test_repacked_weights_are_there_twice_while_their_file_is_mapped():
     """The copy counts besides the mapping; what only lies at its end is no longer mapped."""
     header = header_of(llama_tensors(), kind="Q4_0")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -164,6 +166,16 @@ def test_a_file_that_another_process_took_away_is_no_harm(shelf):
     assert [] == shelf.warnings
 
 
+def test_a_file_that_another_process_took_away_is_saved_again(shelf):
+    """What was made room of may still be in the cache; it is not on file any more, and will be saved."""
+    states = shelf.states()
+    save(states, 1, 2, 3)
+    before = states.has("", [1, 2, 3])
+    make_room(shelf.disk, 0)
+
+    assert (True, False) == (before, states.has("", [1, 2, 3]))
+
+
 def test_the_fast_folder_comes_first_and_overflows_to_the_disk(shelf):
     """What is too much for the RAM disk moves on, the oldest first, and is still found."""
     states = shelf.states(fast=True, fast_bytes=2 * FILE_BYTES)
@@ -215,6 +227,21 @@ def test_moving_keeps_age_and_content(shelf, tmp_path):
 
     moved = tmp_path / "elsewhere" / file.name
     assert (content, 5, False) == (moved.read_bytes(), moved.stat().st_mtime, file.exists())
+
+
+def test_moving_to_a_full_disk_leaves_nothing_there(shelf, tmp_path, monkeypatch):
+    """Half of a file would only fill the disk further."""
+    save(shelf.states(fast=True), 1, 2, 3)
+
+    def copy_half(source: Path, target: Path) -> None:
+        target.write_bytes(source.read_bytes()[:500])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(shutil, "copyfile", copy_half)
+    (file,) = shelf.files(shelf.fast)
+    move(file, tmp_path / "full")
+
+    assert ([], []) == (list((tmp_path / "full").iterdir()), shelf.files(shelf.fast))
 
 
 def test_leftovers_of_killed_writers_go(shelf):
