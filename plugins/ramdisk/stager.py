@@ -5,9 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import os
-import sys
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -18,7 +15,7 @@ import structlog
 from hoshikage import StagedCopy, StagedView, StageSpace
 from hoshikage.core.errors import StagingRefused
 from hoshikage.plugins.ramdisk.budget import measure_room
-from hoshikage.plugins.ramdisk.copying import CopyingCancelled, Progress
+from hoshikage.plugins.ramdisk.copying import CopyingCancelled, Progress, yield_to_others
 from hoshikage.plugins.ramdisk.guards import Guards, is_kept
 from hoshikage.plugins.ramdisk.leases import Leases
 from hoshikage.plugins.ramdisk.opened import Opened
@@ -40,7 +37,6 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 THREADS: Final = 4  # a slow source must not hold up another model, nor the deleting of a third
-NICE: Final = 10
 LONGEST_ROUND_S: Final = 30.0
 MTIME_TOLERANCE_S: Final = 1e-5  # a record has its file's time as a float
 
@@ -83,7 +79,7 @@ class RamDisk:
         self._leases = Leases(self._guards)
         self._open: Opened | None = None
         self._reason = "the server has not started it yet"
-        self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="ramdisk", initializer=_yield_to_others)
+        self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="ramdisk", initializer=yield_to_others)
         self._jobs: dict[Path, tuple[Job, asyncio.Task[ShelfCopy]]] = {}
         self._rounds: asyncio.Task[None] | None = None
         self._pins_written: asyncio.Task[None] | None = None
@@ -340,9 +336,3 @@ def _staged(copy: ShelfCopy, place: Place) -> StagedCopy:
 def _distance_s(copy: ShelfCopy, record: ModelRecord) -> float:
     times = [part.source_mtime_ns / 1e9 for part in copy.marker.parts if part.name == copy.source.name]
     return abs(times[0] - record.modified_at) if times else float("inf")
-
-
-def _yield_to_others() -> None:
-    """Copying and hashing take a whole processor, which whoever computes an answer needs more."""
-    if sys.platform == "linux":  # where threads have priorities of their own
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
