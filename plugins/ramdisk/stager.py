@@ -7,7 +7,7 @@ import contextlib
 import functools
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
@@ -26,6 +26,7 @@ from hoshikage.plugins.ramdisk.uses import Uses
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Future
     from pathlib import Path
 
     from hoshikage import ModelRecord
@@ -36,19 +37,32 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-THREADS: Final = 4  # a slow source must not hold up another model, nor the deleting of a third
+COPYING_THREADS: Final = 4  # a slow source must not hold up another model
+FILE_THREADS: Final = 2  # deleting waits for no copying: somebody may need the memory
 LONGEST_ROUND_S: Final = 30.0
 MTIME_TOLERANCE_S: Final = 1e-5  # a record has its file's time as a float
 
 
 @dataclass(slots=True)
 class Job:
-    """A copying that runs."""
+    """A copying that runs, or waits for a thread.
+
+    Attributes:
+        ended_because: why it was cancelled.
+    """
 
     file: Path
     size_bytes: int
-    progress: Progress = field(default_factory=Progress)
+    progress: Progress
+    thread: Future[ShelfCopy]
     waiting: int = 0
+    ended_because: str = ""
+
+    def cancel(self, because: str) -> None:
+        """End it at its next step, or before its first."""
+        self.ended_because = self.ended_because or because
+        self.progress.cancelled.set()
+        self.thread.cancel()  # nothing happens where it runs
 
 
 class RamDisk:
@@ -79,7 +93,8 @@ class RamDisk:
         self._leases = Leases(self._guards)
         self._open: Opened | None = None
         self._reason = "the server has not started it yet"
-        self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="ramdisk", initializer=yield_to_others)
+        self._copying = ThreadPoolExecutor(COPYING_THREADS, "ramdisk copying", initializer=yield_to_others)
+        self._files = ThreadPoolExecutor(FILE_THREADS, "ramdisk files")
         self._jobs: dict[Path, tuple[Job, asyncio.Task[ShelfCopy]]] = {}
         self._rounds: asyncio.Task[None] | None = None
         self._pins_written: asyncio.Task[None] | None = None
@@ -110,7 +125,7 @@ class RamDisk:
         opened, self._open = self._open, None
         self._reason = "the server stops"
         for job, _ in self._jobs.values():
-            job.progress.cancelled.set()
+            job.cancel(self._reason)
         if self._rounds is not None:
             self._rounds.cancel()
         tasks = [task for _, task in self._jobs.values()]
@@ -119,7 +134,8 @@ class RamDisk:
         self._uses.clear()
         if opened is not None:
             await self._in_thread(functools.partial(opened.close, keep=self._settings.keep_on_stop))
-        self._executor.shutdown(wait=False)  # nothing runs in it any more
+        for executor in (self._copying, self._files):
+            executor.shutdown(wait=False)  # nothing runs in it any more
 
     # --- looking ---
 
@@ -173,7 +189,7 @@ class RamDisk:
         return _staged(await self._join(file), place)
 
     async def _join(self, file: Path) -> ShelfCopy:
-        """Wait for the copying that runs, or for a new one; the last who gives up ends it."""
+        """Wait for the copying that runs, or for a new one; the last who gives up ends it, and sees to its end."""
         while (running := self._jobs.get(file)) is not None and running[0].progress.cancelled.is_set():
             await asyncio.wait([running[1]])
         job, task = running or self._begin(file)
@@ -182,30 +198,33 @@ class RamDisk:
             return await asyncio.shield(task)
         finally:
             job.waiting -= 1
-            if not job.waiting:
-                job.progress.cancelled.set()
+            if not job.waiting and not task.done():
+                job.cancel("nobody waits for it any more")
+                await asyncio.wait([task])  # whoever hears that it ended may count on its memory
 
     def _begin(self, file: Path) -> tuple[Job, asyncio.Task[ShelfCopy]]:
-        assert self._open is not None
-        job = Job(file, Source.of(file).size_bytes)
-        task = asyncio.create_task(self._copy(job, self._open), name=f"stage {file.name}")
+        if self._open is None:
+            raise StagingRefused(f"the RAM disk is not available: {self._reason}")
+        size_bytes, progress = Source.of(file).size_bytes, Progress()
+        staging = Staging(self._settings, self._open.shelf, self._guards, self._uses.usage)
+        job = Job(file, size_bytes, progress, self._copying.submit(staging.stage, file, progress))
+        task = asyncio.create_task(self._copy(job, self._open.shelf), name=f"stage {file.name}")
         self._jobs[file] = (job, task)
         task.add_done_callback(functools.partial(self._ended, file))
         return job, task
 
-    async def _copy(self, job: Job, opened: Opened) -> ShelfCopy:
+    async def _copy(self, job: Job, shelf: Shelf) -> ShelfCopy:
         begin = time.monotonic()
-        staging = Staging(self._settings, opened.shelf, self._guards, self._uses.usage)
         try:
-            copy = await self._in_thread(functools.partial(staging.stage, job.file, job.progress))
-        except asyncio.CancelledError:  # the loop ends without a stop: its thread must not go on for seconds
-            job.progress.cancelled.set()
-            raise
-        except CopyingCancelled as error:
-            raise StagingRefused(f"the copying of {job.file} was cancelled") from error
+            copy = await asyncio.wrap_future(job.thread)
+        except (CopyingCancelled, asyncio.CancelledError) as error:
+            if not job.ended_because:  # the loop ends without a stop: its thread must not go on for seconds
+                job.progress.cancelled.set()
+                raise
+            raise StagingRefused(f"the copying of {job.file} was cancelled: {job.ended_because}") from error
         self._leases.lease(copy.key)
         self._uses.used(copy)
-        self._uses.guard_pinned(opened.shelf.copies())
+        self._uses.guard_pinned(shelf.copies())
         seconds = round(time.monotonic() - begin, 3)
         log.info("ramdisk_staged", file=str(job.file), size_bytes=copy.marker.size_bytes, seconds=seconds)
         return copy
@@ -220,13 +239,22 @@ class RamDisk:
         if self._open is None or record.file is None:
             return False
         shelf = self._open.shelf
-        gone = False
+        gone = await self._end_copying(record.file)
         for copy in shelf.copies_of(record.file):
             self._leases.end(copy.key)
             self._uses.drop_pin_guard(copy)
             gone |= await self._in_thread(functools.partial(shelf.remove, copy))
         self._uses.guard_pinned(shelf.copies())
         return gone
+
+    async def _end_copying(self, file: Path) -> bool:
+        """End the copying of a file; whether there was one that came to no copy."""
+        if file not in self._jobs:
+            return False
+        job, task = self._jobs[file]
+        job.cancel("the copy was given up meanwhile")
+        await asyncio.wait([task])
+        return task.cancelled() or task.exception() is not None
 
     # --- uses ---
 
@@ -320,7 +348,7 @@ class RamDisk:
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
         """Run file work in the stager's own threads: the shared ones would let it wait behind a long copying."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, call)
+        return await asyncio.get_running_loop().run_in_executor(self._files, call)
 
 
 def _look(shelf: Shelf) -> tuple[list[ShelfCopy], set[str]]:
