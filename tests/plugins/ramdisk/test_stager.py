@@ -10,7 +10,9 @@ import pytest
 
 from hoshikage import ModelRecord, Stager
 from hoshikage.core.errors import StagingRefused
+from hoshikage.core.storage import Storage
 from hoshikage.plugins.ramdisk.stager import RamDisk
+from tests.fakes import until
 from tests.plugins.ramdisk.disks import MIB, model, names_below, replace_file
 
 LARGE_BYTES = 96 * MIB
@@ -144,6 +146,22 @@ async def test_pinned_held_and_just_handed_over_stay(stager_on, disk, models):
         await stager.stage(d)
 
     assert ["a.gguf", "b.gguf", "c.gguf"] == files_of(stager)
+
+
+async def test_a_full_ram_disk_is_told_to_receipts(stager_on, disk, record):
+    """What a load from disk is told of its copy ends when the file is another one, or another server made the copy."""
+    stager = await stager_on(disk, size_mib=0.5)
+    storage = Storage([stager])
+    placement = await storage.place(record)
+    storage.copy_later(record)
+    await until(lambda: storage.refusal(record))
+    full = storage.refusal(record)
+    replaced = storage.refusal(replace(record, modified_at=record.modified_at + 1))
+    await (await stager_on(disk)).stage(record)
+
+    assert placement.copy_later
+    assert f"no room on the RAM disk {disk}: " in full
+    assert ("", "") == (replaced, storage.refusal(record))
 
 
 async def test_the_floor_of_free_memory_is_kept(stager_on, disk, record):
