@@ -20,12 +20,12 @@ from hoshikage.plugins.ramdisk.guards import Guards, is_kept
 from hoshikage.plugins.ramdisk.leases import Leases
 from hoshikage.plugins.ramdisk.opened import Opened
 from hoshikage.plugins.ramdisk.pins import read_pins, write_pins
-from hoshikage.plugins.ramdisk.shelf import Shelf, ShelfCopy, Source
+from hoshikage.plugins.ramdisk.shelf import Shelf, ShelfCopy, Source, useless
 from hoshikage.plugins.ramdisk.staging import Staging
 from hoshikage.plugins.ramdisk.uses import Uses
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from concurrent.futures import Future
     from pathlib import Path
 
@@ -206,12 +206,21 @@ class RamDisk:
         if self._open is None:
             raise StagingRefused(f"the RAM disk is not available: {self._reason}")
         size_bytes, progress = Source.of(file).size_bytes, Progress()
+        self._let_go_of_damaged(file, self._open.shelf)
         staging = Staging(self._settings, self._open.shelf, self._guards, self._uses.usage)
         job = Job(file, size_bytes, progress, self._copying.submit(staging.stage, file, progress))
         task = asyncio.create_task(self._copy(job, self._open.shelf), name=f"stage {file.name}")
         self._jobs[file] = (job, task)
         task.add_done_callback(functools.partial(self._ended, file))
         return job, task
+
+    def _let_go_of_damaged(self, file: Path, shelf: Shelf) -> None:
+        """What keeps a good copy must not keep one that has to be made anew; loaded models still do."""
+        copies = shelf.copies()
+        self._uses.guard_pinned(copies)
+        for copy in copies:
+            if copy.source == file and copy.state() != "whole":
+                self._leases.end(copy.key)
 
     async def _copy(self, job: Job, shelf: Shelf) -> ShelfCopy:
         begin = time.monotonic()
@@ -284,12 +293,13 @@ class RamDisk:
         self._pins_written = asyncio.create_task(self._write_pins(self._pins_written), name="ramdisk pins")
 
     async def free_idle(self) -> None:
-        """Let copies go that were not used for `great_timeout_min`, and those whose source is not there any more."""
+        """Let copies go that were not used for `great_timeout_min`, useless ones, and what killed servers left."""
         if self._open is None:
             return
         shelf = self._open.shelf
-        copies, outdated = await self._in_thread(functools.partial(_look, shelf))
-        self._uses.look_at(copies)
+        copies = shelf.copies()
+        self._uses.look_at(copies)  # at once: whoever uses a copy meanwhile must not be overlooked
+        outdated = await self._in_thread(functools.partial(_tidy, shelf, copies))
         self._uses.guard_pinned(copy for copy in copies if copy.key not in outdated)
         limit_s = self._settings.great_timeout_min * 60
         for copy in copies:
@@ -351,10 +361,11 @@ class RamDisk:
         return await asyncio.get_running_loop().run_in_executor(self._files, call)
 
 
-def _look(shelf: Shelf) -> tuple[list[ShelfCopy], set[str]]:
-    """The copies, and which of them are not of their source as it is now."""
-    copies = shelf.copies()
-    return copies, {copy.key for copy in copies if not copy.is_current()}
+def _tidy(shelf: Shelf, copies: Sequence[ShelfCopy]) -> set[str]:
+    """Take away what killed servers left. Returns which copies are of no use any more."""
+    for name in shelf.clean_leftovers():
+        log.info("ramdisk_cleaned", folder=name)
+    return {copy.key for copy in useless(copies)}
 
 
 def _staged(copy: ShelfCopy, place: Place) -> StagedCopy:
