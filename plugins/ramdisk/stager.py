@@ -287,7 +287,10 @@ class RamDisk:
         """See `Stager.pin`."""
         if record.file is None:
             return
-        self._uses.pins = self._uses.pins | {record.file} if pinned else self._uses.pins - {record.file}
+        pins = self._uses.pins | {record.file} if pinned else self._uses.pins - {record.file}
+        if pins == self._uses.pins:
+            return  # each is told again at every pin and start: nothing is to be looked at or written for it
+        self._uses.pins = pins
         if self._open is not None:
             self._uses.guard_pinned(self._open.shelf.copies())
         self._pins_written = asyncio.create_task(self._write_pins(self._pins_written), name="ramdisk pins")

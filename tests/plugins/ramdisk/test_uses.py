@@ -251,6 +251,16 @@ async def test_a_source_that_is_out_of_reach(stager, record):
     assert copy == stager.find(record)
 
 
+async def test_pinning_again_writes_nothing(stager, record, tmp_path):
+    """At every start and pin each model is told again whether it is pinned: without news nothing is written."""
+    stager.pin(record, pinned=True)
+    await until((tmp_path / "pins.json").exists)
+    before = stager._pins_written
+    stager.pin(record, pinned=True)
+
+    assert before is stager._pins_written
+
+
 def spoil(file: Path, harm: str) -> None:
     """Damage a copy."""
     if harm == "changed":
