@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 STEP_BYTES: Final = 8 << 20
 RESERVE_STEP_BYTES: Final = 256 << 20
+READ_FLAGS: Final = os.O_RDONLY | os.O_NONBLOCK  # which matters for a pipe that has taken the file's place
 WRITE_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 NICE: Final = 10
 COPY_MODE: Final = 0o400  # an engine only reads; a stray write is refused
@@ -122,7 +123,10 @@ def yield_to_others() -> None:
 
 
 def _copy(part: SourcePart, target: Path, progress: Progress, *, verify: bool) -> PartMark:
-    with io.FileIO(part.file) as source, io.FileIO(os.open(target, os.O_RDWR | os.O_NOFOLLOW), "r+") as copy:
+    with (
+        io.FileIO(os.open(part.file, READ_FLAGS)) as source,
+        io.FileIO(os.open(target, os.O_RDWR | os.O_NOFOLLOW), "r+") as copy,
+    ):
         if SourcePart.at(part.file, os.fstat(source.fileno())) != part:
             raise SourceChanged(part.file)
         sha256 = _copy_steps(part, source, copy, progress)

@@ -54,12 +54,16 @@ class Source:
         """Look at the files.
 
         Raises:
-            StagingRefused: one is gone.
+            StagingRefused: one is gone, or is no file.
         """
         try:
-            return cls(file, tuple(SourcePart.of(part) for part in parts_of(file)))
+            found = [(part, part.stat()) for part in parts_of(file)]
         except OSError as error:
             raise StagingRefused(f"{error.filename} cannot be read: {error.strerror}") from error
+        for part, status in found:
+            if not stat.S_ISREG(status.st_mode):  # to open a pipe could wait for ever
+                raise StagingRefused(f"{part} is no file, so there is nothing to copy")
+        return cls(file, tuple(SourcePart.at(part, status) for part, status in found))
 
     @property
     def key(self) -> str:
@@ -113,7 +117,8 @@ class ShelfCopy:
         try:
             return self.is_of(Source.of(self.source))
         except StagingRefused as error:
-            return not isinstance(error.__cause__, FileNotFoundError | NotADirectoryError)
+            cause = error.__cause__
+            return cause is not None and not isinstance(cause, FileNotFoundError | NotADirectoryError)
 
     def mark_used(self, now_ns: int) -> None:
         """Note the time, so that it lasts beyond this process and others see it."""

@@ -179,6 +179,18 @@ def test_a_link_in_place_of_a_copy_is_not_written_to(folder, models, tmp_path):
     assert b"x" == (tmp_path / "precious").read_bytes()
 
 
+def test_a_pipe_in_place_of_the_source(folder, models):
+    """A pipe that has taken the file's place is not waited for: the source has changed."""
+    record = model(models / "a")
+    parts = parts_of(record)
+    reserve(folder, parts, Progress())
+    record.file.unlink()
+    os.mkfifo(record.file)
+
+    with pytest.raises(SourceChanged):
+        copy_parts(parts, folder, Progress(), verify=True)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere threads have no priorities of their own")
 @pytest.mark.parametrize(("own", "copying"), [(0, 10), (5, 10), (15, 15)])
 def test_copying_yields_to_others(own, copying):

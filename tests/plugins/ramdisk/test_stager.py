@@ -81,6 +81,24 @@ async def test_a_source_that_is_gone_is_refused(stager, disk, record):
     assert [] == names_below(disk / "models")
 
 
+async def test_a_pipe_is_refused(stager, models):
+    """What is no file is not opened: a pipe would be waited for until somebody writes."""
+    record = model(models / "a.gguf")
+    record.file.unlink()
+    os.mkfifo(record.file)
+
+    with pytest.raises(StagingRefused, match=r"a\.gguf is no file"):
+        await stager.stage(record)
+
+
+async def test_the_longest_name(stager, models):
+    """A name of as many bytes as a file system allows is no problem, nor is one that begins with a dot."""
+    for name in ("星" * 83 + ".gguf!", "." + "a" * 249 + ".gguf"):
+        copy = await stager.stage(model(models / name))
+
+        assert (255, name) == (len(os.fsencode(name)), copy.file.name)
+
+
 async def test_split_files_are_one_copy(stager, models):
     """All parts of a split model are copied beside each other, count together and go together."""
     parts = [model(models / f"big-0000{i}-of-00003.gguf", size_bytes=i * 1000) for i in (1, 2, 3)]
