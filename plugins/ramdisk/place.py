@@ -212,7 +212,7 @@ def _within_shared(path: Path) -> Path:
 
 
 def _check_site(place: Place) -> None:
-    """See that what stands there already is ours, and that what does not can be made.
+    """See that what stands there already is ours and stays so, and that what does not can be made.
 
     Raises:
         StagingRefused: it is somebody else's, or cannot be written.
@@ -220,9 +220,18 @@ def _check_site(place: Place) -> None:
     for folder in (place.path, place.models, place.locks, place.state):
         _check_ours(folder)
     _check_state(place.state)
+    for above in place.path.resolve().parents:
+        _check_above(above)
     existing = next(folder for folder in (place.path, *place.path.parents) if folder.exists())
     if not os.access(existing, os.W_OK | os.X_OK):
         raise StagingRefused(f"{existing} cannot be written by this user; set ramdisk.path to a place of your own")
+
+
+def _check_above(folder: Path) -> None:
+    """In a folder that everybody may write, names are safe by the sticky bit alone."""
+    if folder.exists() and folder.stat().st_mode & (stat.S_IWOTH | stat.S_ISVTX) == stat.S_IWOTH:
+        advice = f"`chmod +t {folder}`, or set ramdisk.path to another place"
+        raise StagingRefused(f"{folder} can be written by everybody, who could replace what is in it: {advice}")
 
 
 def _check_ours(folder: Path) -> None:

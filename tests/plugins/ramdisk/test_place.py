@@ -58,6 +58,20 @@ def test_a_folder_where_others_could_replace_files_is_refused(shm):
         open_place(shm, mount_bytes=MIB)
 
 
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_folder_within_one_where_others_could_replace_it_is_refused(shm, exists):
+    """A folder of our own is not safe either where others may put theirs in its place."""
+    place = shm / "deep" / "er"
+    if exists:
+        place.mkdir(parents=True, mode=0o700)
+    shm.chmod(0o777)
+
+    with pytest.raises(StagingRefused, match=rf"{shm} can be written by everybody.*chmod \+t"):
+        open_place(place, mount_bytes=MIB)
+    shm.chmod(0o1777)
+    assert place == open_place(place, mount_bytes=MIB).path
+
+
 def test_a_link_is_refused(shm, tmp_path):
     """A link as the last component is refused, wherever it leads."""
     (tmp_path / "link").symlink_to(shm)
