@@ -40,7 +40,6 @@ T = TypeVar("T")
 COPYING_THREADS: Final = 4  # a slow source must not hold up another model
 FILE_THREADS: Final = 2  # deleting waits for no copying: somebody may need the memory
 LONGEST_ROUND_S: Final = 30.0
-MTIME_TOLERANCE_S: Final = 1e-5  # a record has its file's time as a float
 
 
 @dataclass(slots=True)
@@ -205,22 +204,21 @@ class RamDisk:
     def _begin(self, file: Path) -> tuple[Job, asyncio.Task[ShelfCopy]]:
         if self._open is None:
             raise StagingRefused(f"the RAM disk is not available: {self._reason}")
-        size_bytes, progress = Source.of(file).size_bytes, Progress()
-        self._let_go_of_damaged(file, self._open.shelf)
+        source, progress = Source.of(file), Progress()
+        self._let_go_of_useless(source, self._open.shelf)
         staging = Staging(self._settings, self._open.shelf, self._guards, self._uses.usage)
-        job = Job(file, size_bytes, progress, self._copying.submit(staging.stage, file, progress))
+        job = Job(file, source.size_bytes, progress, self._copying.submit(staging.stage, file, progress))
         task = asyncio.create_task(self._copy(job, self._open.shelf), name=f"stage {file.name}")
         self._jobs[file] = (job, task)
         task.add_done_callback(functools.partial(self._ended, file))
         return job, task
 
-    def _let_go_of_damaged(self, file: Path, shelf: Shelf) -> None:
-        """What keeps a good copy must not keep one that has to be made anew; loaded models still do."""
-        copies = shelf.copies()
-        self._uses.guard_pinned(copies)
-        for copy in copies:
-            if copy.source == file and copy.state() != "whole":
+    def _let_go_of_useless(self, source: Source, shelf: Shelf) -> None:
+        """What keeps a good copy must keep no old or damaged one, which has to go now; loaded models still do."""
+        for copy in shelf.copies_of(source.file):
+            if not copy.is_of(source) or copy.state() != "whole":
                 self._leases.end(copy.key)
+                self._uses.drop_pin_guard(copy)
 
     async def _copy(self, job: Job, shelf: Shelf) -> ShelfCopy:
         begin = time.monotonic()

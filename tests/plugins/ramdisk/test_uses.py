@@ -213,6 +213,19 @@ async def test_a_pinned_copy_that_is_damaged_is_made_anew(stager, record, harm):
     assert is_kept(new.file.parent)
 
 
+async def test_a_pinned_model_that_is_replaced(stager_on, disk, record):
+    """The pin keeps the model, not an old version of it: where there is room for one, the new one gets it at once."""
+    stager = await stager_on(disk, size_mib=1.5)
+    stager.pin(record, pinned=True)
+    await stager.stage(record)
+    replace_file(record.file, bytes(MIB))
+
+    copy = await stager.stage(again(record))
+
+    assert bytes(MIB) == copy.file.read_bytes()
+    assert [(MIB, True)] == [(view.size_bytes, view.pinned) for view in stager.views()]
+
+
 async def test_damaged_copies_go(stager, record):
     """A damaged copy is of no use to anybody: its memory is given back, pinned or not."""
     stager.pin(record, pinned=True)
