@@ -37,13 +37,13 @@ class Pins:
         """Pin or unpin a name.
 
         Raises:
-            RegistryError: the file cannot be written.
+            RegistryError: the file cannot be read or written.
         """
         key = name_key(name)
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(f"{self._file}.lock", timeout=LOCK_LIMIT_S):
-                others = [n for n in self._read() if n != key]
+                others = [n for n in self._stored() if n != key]
                 names = sorted([*others, key] if pinned else others)
                 write_atomically(self._file, msgspec.json.encode(names) + b"\n")
         except (OSError, Timeout) as error:
@@ -51,9 +51,23 @@ class Pins:
 
     def _read(self) -> list[str]:
         try:
+            return self._stored()
+        except RegistryError as error:
+            log.warning("pins_unreadable", file=str(self._file), reason=error.message)
+            return []
+
+    def _stored(self) -> list[str]:
+        """The names; none where the content is damaged.
+
+        Raises:
+            RegistryError: it cannot be read, and so must not be written over.
+        """
+        try:
             return msgspec.json.decode(self._file.read_bytes(), type=list[str])
         except FileNotFoundError:
             return []
-        except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except OSError as error:
+            raise RegistryError(f"{self._file} cannot be read: {error}") from error
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             log.warning("pins_unreadable", file=str(self._file), reason=str(error))
             return []

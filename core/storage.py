@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from hoshikage.core.contracts import ModelRecord, StagedCopy, StagedView, Stager, StageSpace
 
 log = structlog.get_logger(__name__)
+
+MAX_REFUSALS: Final = 256  # of so many models it is remembered why the last try to copy them failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +38,25 @@ class Placement:
     copy_later: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a version of a model was not copied."""
+
+    version: tuple[float, int]
+    reason: str
+
+
 class Storage:
     """The tiers below the loaded models: the disk, and the first stager that is available."""
 
     def __init__(self, stagers: Sequence[Stager]) -> None:
         self._stagers = list(stagers)
         self._prefetching: dict[Path, asyncio.Task[None]] = {}
-        self._refusals: dict[Path, str] = {}
+        self._refusals: dict[Path, Refusal] = {}
         self._on_change: Callable[[], None] = _nothing
 
     def call_on_change(self, callback: Callable[[], None]) -> None:
-        """Call this whenever a copying has ended: the memory of a copy can be asked for then, and not before."""
+        """Call this whenever a copying has ended or a copy was let go: its memory can be asked for then, not before."""
         self._on_change = callback
 
     async def start(self) -> None:
@@ -54,11 +64,11 @@ class Storage:
         for stager in list(self._stagers):
             try:
                 await stager.start()
+                space = stager.space()
             except Exception:
                 log.exception("stager_broke_its_contract", stager=stager.name)
                 self._stagers.remove(stager)
                 continue
-            space = stager.space()
             log.info(
                 "stager_started",
                 stager=stager.name,
@@ -98,8 +108,14 @@ class Storage:
         return self.stager.find(record) if self.stager is not None and record.file is not None else None
 
     def refusal(self, record: ModelRecord) -> str:
-        """Why the last try to copy a model was refused; empty where it was not, or is still under way."""
-        return self._refusals.get(record.file, "") if record.file is not None else ""
+        """Why the last try to copy a model failed.
+
+        Empty where it did not, or is under way; where the file is another one since; and where there is a copy by now.
+        """
+        refused = self._refusals.get(record.file) if record.file is not None else None
+        if refused is None or refused.version != _version(record):
+            return ""
+        return "" if self.find(record) is not None else refused.reason
 
     async def place(self, record: ModelRecord) -> Placement:
         """Stage a model if that is possible, and hold the copy. It never fails: there is always the disk."""
@@ -108,18 +124,14 @@ class Storage:
         stager = self.stager
         if stager is None:
             return Placement(note=f"loaded from disk: {self._stagers[0].space().reason}")
-        if not stager.waits and stager.find(record) is None:
-            return Placement(note="loaded from disk: its copy on the RAM disk is made meanwhile", copy_later=True)
         try:
-            copy = await self._staged(stager, record)
+            return await self._held(stager, record)
         except StagingRefused as error:
             log.warning("model_not_staged", model=record.name, stager=stager.name, reason=error.message)
             return Placement(note=f"loaded from disk: {error.message}")
         except Exception as error:
             log.exception("stager_broke_its_contract", stager=stager.name, model=record.name)
             return Placement(note=f"loaded from disk: {stager.name} failed: {error}")
-        stager.hold(record)
-        return Placement(copy, stager=stager)
 
     def release(self, record: ModelRecord, placement: Placement) -> None:
         """The model that was placed has been closed."""
@@ -152,7 +164,10 @@ class Storage:
             StagingRefused: no stager is available.
             NotSupported: there is nothing to stage.
         """
-        return await self._required(record).unstage(record)
+        gone = await self._required(record).unstage(record)
+        if gone:
+            self._on_change()
+        return gone
 
     def prefetch(self, record: ModelRecord) -> None:
         """Begin to stage a model that will be wanted soon, where that costs no other copy."""
@@ -178,16 +193,34 @@ class Storage:
         else:
             log.info("model_prefetched", model=record.name)
 
+    async def _held(self, stager: Stager, record: ModelRecord) -> Placement:
+        if not stager.waits and stager.find(record) is None:
+            return Placement(note="loaded from disk: its copy on the RAM disk is made meanwhile", copy_later=True)
+        copy = await self._staged(stager, record)
+        stager.hold(record)
+        if stager.find(record) is None:  # somebody let it go in the moment before it was held
+            stager.release(record)
+            raise StagingRefused("its copy was given up just now")
+        return Placement(copy, stager=stager)
+
     async def _staged(self, stager: Stager, record: ModelRecord) -> StagedCopy:
         assert record.file is not None
         self._refusals.pop(record.file, None)
         try:
             return await stager.stage(record)
         except StagingRefused as error:
-            self._refusals[record.file] = error.message
+            self._remember(record.file, Refusal(_version(record), error.message))
+            raise
+        except Exception as error:
+            self._remember(record.file, Refusal(_version(record), f"{stager.name} failed: {error}"))
             raise
         finally:
             self._on_change()
+
+    def _remember(self, file: Path, refusal: Refusal) -> None:
+        self._refusals[file] = refusal
+        while len(self._refusals) > MAX_REFUSALS:
+            del self._refusals[next(iter(self._refusals))]
 
     def _required(self, record: ModelRecord) -> Stager:
         if record.file is None:
@@ -197,6 +230,10 @@ class Storage:
             reason = space.reason if space is not None else "no plug-in offers a stager"
             raise StagingRefused(f"model {record.name!r} cannot be staged: {reason}", param="model")
         return self.stager
+
+
+def _version(record: ModelRecord) -> tuple[float, int]:
+    return record.modified_at, record.size_bytes
 
 
 def _nothing() -> None:

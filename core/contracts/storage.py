@@ -113,7 +113,8 @@ class Stager(Protocol):
     async def stage(self, record: ModelRecord) -> StagedCopy:
         """Copy a model, letting the least recently used copies go that are neither pinned nor held.
 
-        Asked again while it copies, it waits for the same copy. Cancelling all who wait ends the copying.
+        Asked again while it copies, it waits for the same copy. Cancelling all who wait ends the copying: the
+        last of them returns when its memory is given back.
 
         Raises:
             StagingRefused: with the reason; nothing is left behind.
@@ -121,7 +122,10 @@ class Stager(Protocol):
         ...
 
     async def unstage(self, record: ModelRecord) -> bool:
-        """Let a copy go, pinned or not. Returns whether there was one that could go: a held one cannot."""
+        """Let a copy go, pinned or not. Returns whether there was one that could go: a held one cannot.
+
+        One that is being made is given up; who waits for it is refused.
+        """
         ...
 
     def hold(self, record: ModelRecord) -> None:

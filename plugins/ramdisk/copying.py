@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
+import sys
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -17,7 +19,9 @@ if TYPE_CHECKING:
 
 STEP_BYTES: Final = 8 << 20
 RESERVE_STEP_BYTES: Final = 256 << 20
+READ_FLAGS: Final = os.O_RDONLY | os.O_NONBLOCK  # which matters for a pipe that has taken the file's place
 WRITE_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+NICE: Final = 10
 COPY_MODE: Final = 0o400  # an engine only reads; a stray write is refused
 
 
@@ -107,8 +111,22 @@ def sha256_of_copy(file: Path, progress: Progress) -> str:
     return digest.hexdigest()
 
 
+def yield_to_others() -> None:
+    """Copying and hashing take a whole processor, which whoever computes an answer needs more."""
+    if sys.platform != "linux":  # where threads have no priorities of their own
+        return
+    thread = threading.get_native_id()
+    # A server under a higher `nice` yields already; to go back is forbidden, and an error here would end all copying.
+    with contextlib.suppress(OSError):
+        if os.getpriority(os.PRIO_PROCESS, thread) < NICE:
+            os.setpriority(os.PRIO_PROCESS, thread, NICE)
+
+
 def _copy(part: SourcePart, target: Path, progress: Progress, *, verify: bool) -> PartMark:
-    with io.FileIO(part.file) as source, io.FileIO(os.open(target, os.O_RDWR | os.O_NOFOLLOW), "r+") as copy:
+    with (
+        io.FileIO(os.open(part.file, READ_FLAGS)) as source,
+        io.FileIO(os.open(target, os.O_RDWR | os.O_NOFOLLOW), "r+") as copy,
+    ):
         if SourcePart.at(part.file, os.fstat(source.fileno())) != part:
             raise SourceChanged(part.file)
         sha256 = _copy_steps(part, source, copy, progress)

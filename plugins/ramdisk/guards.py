@@ -34,10 +34,13 @@ class Guards:
         """Keep a copy from going, in this process and in all others; false where there is none (any more)."""
         with self._mutex:
             descriptor, count = self._taken.get(key, (-1, 0))
-            if count == 0:
-                descriptor = _lock_marker(folder, fcntl.LOCK_SH)
-            if descriptor < 0:
-                return False
+            if count == 0 or not _is_still(descriptor, folder / MARKER):  # a stranger may have deleted the copy
+                new = _lock_marker(folder, fcntl.LOCK_SH)
+                if new < 0:
+                    return False
+                if count:
+                    os.close(descriptor)  # it kept nothing any more
+                descriptor = new
             self._taken[key] = (descriptor, count + 1)
             return True
 

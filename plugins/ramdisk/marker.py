@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MARKER = "hoshikage.json"
 NEW_MARKER = f"{MARKER}.new"
 FORMAT_VERSION = 1
-MAX_MARKER_BYTES = 1 << 20
+MAX_MARKER_BYTES = 4 << 20  # of the most parts with the longest names
 RESERVED_PER_PART = 128  # digest and time, which are not known from the beginning
 
 CopyState = Literal["whole", "touched", "damaged"]

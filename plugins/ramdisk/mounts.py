@@ -49,7 +49,7 @@ def mount_of(path: Path, mountinfo: str | None = None) -> Mount:
 
 def parse_mounts(mountinfo: str) -> Iterator[Mount]:
     """Read the lines of `/proc/self/mountinfo`; proc(5) describes them."""
-    for line in mountinfo.splitlines():
+    for line in mountinfo.split("\n"):  # not `splitlines`: a mount point may have other line breaks in its name
         before, _, after = line.partition(" - ")
         fields, system = before.split(" "), after.split(" ")
         if len(fields) >= 6 and len(system) >= 3:

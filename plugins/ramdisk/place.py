@@ -8,16 +8,20 @@ import shutil
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from hoshikage.core.errors import StagingRefused
 from hoshikage.plugins.ramdisk.mounts import mount_of, mount_tmpfs, unmount
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SHARED_TMPFS = Path("/dev/shm")  # noqa: S108  every Linux has this tmpfs; we use a folder of our own on it
 MODELS, STATE, LOCKS, SERVERS = "models", "state", "locks", ".servers"
 # Says, within it, that a folder or a whole tmpfs was made by us, so that we may take it away.
 OURS: Final = ".made-by-hoshikage"
 OTHERS_MAY_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
+HOW_TO_MOUNT: Final = "run as root or with CAP_SYS_ADMIN, or set ramdisk.path to a tmpfs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +51,45 @@ class Place:
         return self.path / SERVERS
 
 
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where a place is or will be.
+
+    Attributes:
+        path: the place's folder; it need not exist.
+        mounts: a tmpfs has to be mounted on it first.
+    """
+
+    path: Path
+    mounts: bool
+
+
 def own_name() -> str:
     """The name of our folder where others have theirs."""
     return f"hoshikage-{os.getuid()}"
+
+
+def find_site(wanted: Path | None, *, mountinfo: str | None = None) -> Site:
+    """See where a place would be, without making anything.
+
+    Args:
+        wanted: absolute; `None` is a folder of ours in `/dev/shm`.
+        mountinfo: the text of `/proc/self/mountinfo`; read when not given.
+
+    Raises:
+        StagingRefused: there can be none, with the reason.
+    """
+    path = SHARED_TMPFS / own_name() if wanted is None else wanted
+    with _refusing(path):
+        if _on_tmpfs(path, mountinfo):
+            site = Site(_within_shared(path), mounts=False)
+            _check_site(Place(site.path))
+            return site
+        if wanted is None:
+            raise StagingRefused(f"{SHARED_TMPFS} is no tmpfs here; set ramdisk.path to one")
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):  # a mount would hide what is there
+            raise StagingRefused(f"{path} is no tmpfs, and no empty folder to mount one on; set ramdisk.path to either")
+        return Site(path, mounts=True)
 
 
 def open_place(wanted: Path | None, *, mount_bytes: int) -> Place:
@@ -62,20 +102,14 @@ def open_place(wanted: Path | None, *, mount_bytes: int) -> Place:
     Raises:
         StagingRefused: the place cannot be used, with the reason.
     """
-    path = SHARED_TMPFS / own_name() if wanted is None else wanted
-    try:
-        if not _on_tmpfs(path):
-            if wanted is None:
-                raise StagingRefused(f"{SHARED_TMPFS} is no tmpfs here; set ramdisk.path to one")
-            _mount(path, mount_bytes)
-        place = Place(_within_shared(path))
-        _make_private(place.path)
-        for folder in (place.models, place.locks):
+    site = find_site(wanted)
+    place = Place(site.path)
+    with _refusing(site.path):
+        if site.mounts:
+            _mount(site.path, mount_bytes)
+        for folder in (place.path, place.models, place.locks):
             _make_private(folder)
         _make_state(place.state)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise StagingRefused(f"{error.filename or path} cannot be used as RAM disk: {reason}") from error
     return place
 
 
@@ -130,10 +164,20 @@ def bytes_below(folder: Path) -> int:
 # --- inside ---
 
 
-def _on_tmpfs(path: Path) -> bool:
+@contextlib.contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    """Turn an error of the system into a refusal that names the file."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StagingRefused(f"{error.filename or path} cannot be used as RAM disk: {reason}") from error
+
+
+def _on_tmpfs(path: Path, mountinfo: str | None) -> bool:
     if path.is_symlink():
         raise StagingRefused(f"{path} is a symbolic link; set ramdisk.path to the folder itself")
-    mount = mount_of(path.resolve())
+    mount = mount_of(path.resolve(), mountinfo)
     if mount.kind != "tmpfs":
         return False
     if mount.read_only:
@@ -142,9 +186,7 @@ def _on_tmpfs(path: Path) -> bool:
 
 
 def _mount(path: Path, size_bytes: int) -> None:
-    """Mount a tmpfs of our own; a folder with content is left alone, because the mount would hide that."""
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise StagingRefused(f"{path} is no tmpfs, and no empty folder to mount one on; set ramdisk.path to either")
+    """Mount a tmpfs of our own on a folder that is empty or not there."""
     made = not path.exists()
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -153,8 +195,8 @@ def _mount(path: Path, size_bytes: int) -> None:
         if made:
             with contextlib.suppress(OSError):
                 path.rmdir()
-        advice = "run as root or with CAP_SYS_ADMIN, or set ramdisk.path to a tmpfs"
-        raise StagingRefused(f"{path} is no tmpfs, and one cannot be mounted: {error.strerror}; {advice}") from error
+        reason = f"one cannot be mounted: {error.strerror}; {HOW_TO_MOUNT}"
+        raise StagingRefused(f"{path} is no tmpfs, and {reason}") from error
     (path / OURS).touch(mode=0o600)
 
 
@@ -169,6 +211,46 @@ def _within_shared(path: Path) -> Path:
     return path / own_name() if shared else path
 
 
+def _check_site(place: Place) -> None:
+    """See that what stands there already is ours and stays so, and that what does not can be made.
+
+    Raises:
+        StagingRefused: it is somebody else's, or cannot be written.
+    """
+    for folder in (place.path, place.models, place.locks, place.state):
+        _check_ours(folder)
+    _check_state(place.state)
+    for above in place.path.resolve().parents:
+        _check_above(above)
+    existing = next(folder for folder in (place.path, *place.path.parents) if folder.exists())
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise StagingRefused(f"{existing} cannot be written by this user; set ramdisk.path to a place of your own")
+
+
+def _check_above(folder: Path) -> None:
+    """In a folder that everybody may write, names are safe by the sticky bit alone."""
+    if folder.exists() and folder.stat().st_mode & (stat.S_IWOTH | stat.S_ISVTX) == stat.S_IWOTH:
+        advice = f"`chmod +t {folder}`, or set ramdisk.path to another place"
+        raise StagingRefused(f"{folder} can be written by everybody, who could replace what is in it: {advice}")
+
+
+def _check_ours(folder: Path) -> None:
+    try:
+        status = folder.lstat()
+    except FileNotFoundError:
+        return
+    if not stat.S_ISDIR(status.st_mode):
+        raise StagingRefused(f"{folder} is no folder; remove it, or set ramdisk.path to another place")
+    if status.st_uid != os.getuid():
+        raise StagingRefused(f"{folder} belongs to user {status.st_uid}; set ramdisk.path to a place of your own")
+
+
+def _check_state(folder: Path) -> None:
+    """The engines' folder is emptied at the end, so one with a stranger's files is refused."""
+    if folder.is_dir() and not (folder / OURS).is_file() and any(folder.iterdir()):
+        raise StagingRefused(f"{folder} holds files that are not ours; set ramdisk.path to another place")
+
+
 def _make_private(folder: Path) -> None:
     """Make a folder that only this user can enter, or see that it is one that nobody else can write.
 
@@ -178,20 +260,14 @@ def _make_private(folder: Path) -> None:
     """
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700, parents=True)
-    status = folder.lstat()
-    if not stat.S_ISDIR(status.st_mode):
-        raise StagingRefused(f"{folder} is no folder; remove it, or set ramdisk.path to another place")
-    if status.st_uid != os.getuid():
-        raise StagingRefused(f"{folder} belongs to user {status.st_uid}; set ramdisk.path to a place of your own")
-    if status.st_mode & OTHERS_MAY_WRITE:
+    _check_ours(folder)
+    if folder.lstat().st_mode & OTHERS_MAY_WRITE:
         folder.chmod(0o700)
 
 
 def _make_state(folder: Path) -> None:
-    """Make the engines' folder. It is emptied at the end, so one with a stranger's files is refused."""
+    """Make the engines' folder."""
     _make_private(folder)
-    if not (folder / OURS).is_file():
-        if any(folder.iterdir()):
-            raise StagingRefused(f"{folder} holds files that are not ours; set ramdisk.path to another place")
-        (folder / OURS).touch(mode=0o600)
+    _check_state(folder)
+    (folder / OURS).touch(mode=0o600)
     folder.chmod(0o700)

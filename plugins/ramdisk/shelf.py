@@ -29,6 +29,8 @@ from hoshikage.plugins.ramdisk.marker import (
 from hoshikage.plugins.ramdisk.place import bytes_below
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from hoshikage.plugins.ramdisk.place import Place
 
 # A folder that is being filled, and one that is being emptied. A killed process leaves them.
@@ -52,12 +54,16 @@ class Source:
         """Look at the files.
 
         Raises:
-            StagingRefused: one is gone.
+            StagingRefused: one is gone, or is no file.
         """
         try:
-            return cls(file, tuple(SourcePart.of(part) for part in parts_of(file)))
+            found = [(part, part.stat()) for part in parts_of(file)]
         except OSError as error:
             raise StagingRefused(f"{error.filename} cannot be read: {error.strerror}") from error
+        for part, status in found:
+            if not stat.S_ISREG(status.st_mode):  # to open a pipe could wait for ever
+                raise StagingRefused(f"{part} is no file, so there is nothing to copy")
+        return cls(file, tuple(SourcePart.at(part, status) for part, status in found))
 
     @property
     def key(self) -> str:
@@ -107,11 +113,12 @@ class ShelfCopy:
         return is_copy_of(self.marker, source.file, source.parts)
 
     def is_current(self) -> bool:
-        """Whether its source is still what was copied."""
+        """Whether its source is still what was copied, as far as can be seen: a disk may be out of reach."""
         try:
             return self.is_of(Source.of(self.source))
-        except StagingRefused:
-            return False
+        except StagingRefused as error:
+            cause = error.__cause__
+            return cause is not None and not isinstance(cause, FileNotFoundError | NotADirectoryError)
 
     def mark_used(self, now_ns: int) -> None:
         """Note the time, so that it lasts beyond this process and others see it."""
@@ -203,9 +210,11 @@ class Shelf:
         Returns:
             The names of the folders that went.
         """
-        gone = [name for name in self._names() if self._clean_leftover(name)]
-        useless = [copy for copy in self.copies() if not copy.is_current() or copy.state() == "damaged"]
-        return gone + [copy.key for copy in useless if self.remove(copy)]
+        return self.clean_leftovers() + [copy.key for copy in useless(self.copies()) if self.remove(copy)]
+
+    def clean_leftovers(self) -> list[str]:
+        """Take away what killed processes left. Returns the names of the folders that went."""
+        return [name for name in self._names() if self._clean_leftover(name)]
 
     # --- inside ---
 
@@ -221,7 +230,7 @@ class Shelf:
             return False
         if name.endswith(GOING):
             empty(folder, read_marker(folder))
-            return True
+            return not folder.exists()
         if not name.endswith(FILLING):
             return False
         key = name.removeprefix(".").removesuffix(FILLING)
@@ -230,7 +239,12 @@ class Shelf:
                 self.discard_filling(key)
         except Timeout:  # another process makes it just now
             return False
-        return True
+        return not folder.exists()  # a stranger's files in it stay
+
+
+def useless(copies: Iterable[ShelfCopy]) -> list[ShelfCopy]:
+    """Those that are damaged, or not of their source as it is now."""
+    return [copy for copy in copies if not copy.is_current() or copy.state() == "damaged"]
 
 
 def empty(folder: Path, marker: Marker | None) -> None:

@@ -5,12 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import os
-import sys
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
@@ -18,17 +15,18 @@ import structlog
 from hoshikage import StagedCopy, StagedView, StageSpace
 from hoshikage.core.errors import StagingRefused
 from hoshikage.plugins.ramdisk.budget import measure_room
-from hoshikage.plugins.ramdisk.copying import CopyingCancelled, Progress
+from hoshikage.plugins.ramdisk.copying import CopyingCancelled, Progress, yield_to_others
 from hoshikage.plugins.ramdisk.guards import Guards, is_kept
 from hoshikage.plugins.ramdisk.leases import Leases
 from hoshikage.plugins.ramdisk.opened import Opened
 from hoshikage.plugins.ramdisk.pins import read_pins, write_pins
-from hoshikage.plugins.ramdisk.shelf import Shelf, ShelfCopy, Source
+from hoshikage.plugins.ramdisk.shelf import Shelf, ShelfCopy, Source, useless
 from hoshikage.plugins.ramdisk.staging import Staging
 from hoshikage.plugins.ramdisk.uses import Uses
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from concurrent.futures import Future
     from pathlib import Path
 
     from hoshikage import ModelRecord
@@ -39,20 +37,31 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-THREADS: Final = 4  # a slow source must not hold up another model, nor the deleting of a third
-NICE: Final = 10
+COPYING_THREADS: Final = 4  # a slow source must not hold up another model
+FILE_THREADS: Final = 2  # deleting waits for no copying: somebody may need the memory
 LONGEST_ROUND_S: Final = 30.0
-MTIME_TOLERANCE_S: Final = 1e-5  # a record has its file's time as a float
 
 
 @dataclass(slots=True)
 class Job:
-    """A copying that runs."""
+    """A copying that runs, or waits for a thread.
+
+    Attributes:
+        ended_because: why it was cancelled.
+    """
 
     file: Path
     size_bytes: int
-    progress: Progress = field(default_factory=Progress)
+    progress: Progress
+    thread: Future[ShelfCopy]
     waiting: int = 0
+    ended_because: str = ""
+
+    def cancel(self, because: str) -> None:
+        """End it at its next step, or before its first."""
+        self.ended_because = self.ended_because or because
+        self.progress.cancelled.set()
+        self.thread.cancel()  # nothing happens where it runs
 
 
 class RamDisk:
@@ -83,7 +92,8 @@ class RamDisk:
         self._leases = Leases(self._guards)
         self._open: Opened | None = None
         self._reason = "the server has not started it yet"
-        self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="ramdisk", initializer=_yield_to_others)
+        self._copying = ThreadPoolExecutor(COPYING_THREADS, "ramdisk copying", initializer=yield_to_others)
+        self._files = ThreadPoolExecutor(FILE_THREADS, "ramdisk files")
         self._jobs: dict[Path, tuple[Job, asyncio.Task[ShelfCopy]]] = {}
         self._rounds: asyncio.Task[None] | None = None
         self._pins_written: asyncio.Task[None] | None = None
@@ -114,7 +124,7 @@ class RamDisk:
         opened, self._open = self._open, None
         self._reason = "the server stops"
         for job, _ in self._jobs.values():
-            job.progress.cancelled.set()
+            job.cancel(self._reason)
         if self._rounds is not None:
             self._rounds.cancel()
         tasks = [task for _, task in self._jobs.values()]
@@ -123,7 +133,8 @@ class RamDisk:
         self._uses.clear()
         if opened is not None:
             await self._in_thread(functools.partial(opened.close, keep=self._settings.keep_on_stop))
-        self._executor.shutdown(wait=False)  # nothing runs in it any more
+        for executor in (self._copying, self._files):
+            executor.shutdown(wait=False)  # nothing runs in it any more
 
     # --- looking ---
 
@@ -177,7 +188,7 @@ class RamDisk:
         return _staged(await self._join(file), place)
 
     async def _join(self, file: Path) -> ShelfCopy:
-        """Wait for the copying that runs, or for a new one; the last who gives up ends it."""
+        """Wait for the copying that runs, or for a new one; the last who gives up ends it, and sees to its end."""
         while (running := self._jobs.get(file)) is not None and running[0].progress.cancelled.is_set():
             await asyncio.wait([running[1]])
         job, task = running or self._begin(file)
@@ -186,30 +197,41 @@ class RamDisk:
             return await asyncio.shield(task)
         finally:
             job.waiting -= 1
-            if not job.waiting:
-                job.progress.cancelled.set()
+            if not job.waiting and not task.done():
+                job.cancel("nobody waits for it any more")
+                await asyncio.wait([task])  # whoever hears that it ended may count on its memory
 
     def _begin(self, file: Path) -> tuple[Job, asyncio.Task[ShelfCopy]]:
-        assert self._open is not None
-        job = Job(file, Source.of(file).size_bytes)
-        task = asyncio.create_task(self._copy(job, self._open), name=f"stage {file.name}")
+        if self._open is None:
+            raise StagingRefused(f"the RAM disk is not available: {self._reason}")
+        source, progress = Source.of(file), Progress()
+        self._let_go_of_useless(source, self._open.shelf)
+        staging = Staging(self._settings, self._open.shelf, self._guards, self._uses.usage)
+        job = Job(file, source.size_bytes, progress, self._copying.submit(staging.stage, file, progress))
+        task = asyncio.create_task(self._copy(job, self._open.shelf), name=f"stage {file.name}")
         self._jobs[file] = (job, task)
         task.add_done_callback(functools.partial(self._ended, file))
         return job, task
 
-    async def _copy(self, job: Job, opened: Opened) -> ShelfCopy:
+    def _let_go_of_useless(self, source: Source, shelf: Shelf) -> None:
+        """What keeps a good copy must keep no old or damaged one, which has to go now; loaded models still do."""
+        for copy in shelf.copies_of(source.file):
+            if not copy.is_of(source) or copy.state() != "whole":
+                self._leases.end(copy.key)
+                self._uses.drop_pin_guard(copy)
+
+    async def _copy(self, job: Job, shelf: Shelf) -> ShelfCopy:
         begin = time.monotonic()
-        staging = Staging(self._settings, opened.shelf, self._guards, self._uses.usage)
         try:
-            copy = await self._in_thread(functools.partial(staging.stage, job.file, job.progress))
-        except asyncio.CancelledError:  # the loop ends without a stop: its thread must not go on for seconds
-            job.progress.cancelled.set()
-            raise
-        except CopyingCancelled as error:
-            raise StagingRefused(f"the copying of {job.file} was cancelled") from error
+            copy = await asyncio.wrap_future(job.thread)
+        except (CopyingCancelled, asyncio.CancelledError) as error:
+            if not job.ended_because:  # the loop ends without a stop: its thread must not go on for seconds
+                job.progress.cancelled.set()
+                raise
+            raise StagingRefused(f"the copying of {job.file} was cancelled: {job.ended_because}") from error
         self._leases.lease(copy.key)
         self._uses.used(copy)
-        self._uses.guard_pinned(opened.shelf.copies())
+        self._uses.guard_pinned(shelf.copies())
         seconds = round(time.monotonic() - begin, 3)
         log.info("ramdisk_staged", file=str(job.file), size_bytes=copy.marker.size_bytes, seconds=seconds)
         return copy
@@ -224,13 +246,22 @@ class RamDisk:
         if self._open is None or record.file is None:
             return False
         shelf = self._open.shelf
-        gone = False
+        gone = await self._end_copying(record.file)
         for copy in shelf.copies_of(record.file):
             self._leases.end(copy.key)
             self._uses.drop_pin_guard(copy)
             gone |= await self._in_thread(functools.partial(shelf.remove, copy))
         self._uses.guard_pinned(shelf.copies())
         return gone
+
+    async def _end_copying(self, file: Path) -> bool:
+        """End the copying of a file; whether there was one that came to no copy."""
+        if file not in self._jobs:
+            return False
+        job, task = self._jobs[file]
+        job.cancel("the copy was given up meanwhile")
+        await asyncio.wait([task])
+        return task.cancelled() or task.exception() is not None
 
     # --- uses ---
 
@@ -254,18 +285,22 @@ class RamDisk:
         """See `Stager.pin`."""
         if record.file is None:
             return
-        self._uses.pins = self._uses.pins | {record.file} if pinned else self._uses.pins - {record.file}
+        pins = self._uses.pins | {record.file} if pinned else self._uses.pins - {record.file}
+        if pins == self._uses.pins:
+            return  # each is told again at every pin and start: nothing is to be looked at or written for it
+        self._uses.pins = pins
         if self._open is not None:
             self._uses.guard_pinned(self._open.shelf.copies())
         self._pins_written = asyncio.create_task(self._write_pins(self._pins_written), name="ramdisk pins")
 
     async def free_idle(self) -> None:
-        """Let copies go that were not used for `great_timeout_min`, and those whose source is not there any more."""
+        """Let copies go that were not used for `great_timeout_min`, useless ones, and what killed servers left."""
         if self._open is None:
             return
         shelf = self._open.shelf
-        copies, outdated = await self._in_thread(functools.partial(_look, shelf))
-        self._uses.look_at(copies)
+        copies = shelf.copies()
+        self._uses.look_at(copies)  # at once: whoever uses a copy meanwhile must not be overlooked
+        outdated = await self._in_thread(functools.partial(_tidy, shelf, copies))
         self._uses.guard_pinned(copy for copy in copies if copy.key not in outdated)
         limit_s = self._settings.great_timeout_min * 60
         for copy in copies:
@@ -324,13 +359,14 @@ class RamDisk:
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
         """Run file work in the stager's own threads: the shared ones would let it wait behind a long copying."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, call)
+        return await asyncio.get_running_loop().run_in_executor(self._files, call)
 
 
-def _look(shelf: Shelf) -> tuple[list[ShelfCopy], set[str]]:
-    """The copies, and which of them are not of their source as it is now."""
-    copies = shelf.copies()
-    return copies, {copy.key for copy in copies if not copy.is_current()}
+def _tidy(shelf: Shelf, copies: Sequence[ShelfCopy]) -> set[str]:
+    """Take away what killed servers left. Returns which copies are of no use any more."""
+    for name in shelf.clean_leftovers():
+        log.info("ramdisk_cleaned", folder=name)
+    return {copy.key for copy in useless(copies)}
 
 
 def _staged(copy: ShelfCopy, place: Place) -> StagedCopy:
@@ -340,9 +376,3 @@ def _staged(copy: ShelfCopy, place: Place) -> StagedCopy:
 def _distance_s(copy: ShelfCopy, record: ModelRecord) -> float:
     times = [part.source_mtime_ns / 1e9 for part in copy.marker.parts if part.name == copy.source.name]
     return abs(times[0] - record.modified_at) if times else float("inf")
-
-
-def _yield_to_others() -> None:
-    """Copying and hashing take a whole processor, which whoever computes an answer needs more."""
-    if sys.platform == "linux":  # where threads have priorities of their own
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)

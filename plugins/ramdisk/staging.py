@@ -182,20 +182,28 @@ class Staging:
         )
 
     def _fill(self, source: Source, progress: Progress) -> ShelfCopy:
-        folder = self._shelf.filling(source.key)
-        marks = copy_parts(source.parts, folder, progress, verify=self._settings.verify)
-        write_marker(folder, Marker(source=str(source.file), parts=marks))
-        self._guards.take(source.key, folder)  # before it has its name: nobody shall let it go in between
+        filling, folder = self._shelf.filling(source.key), self._shelf.folder(source.key)
+        marks = copy_parts(source.parts, filling, progress, verify=self._settings.verify)
+        write_marker(filling, Marker(source=str(source.file), parts=marks))
+        # Guarded before it has its name: nobody shall let it go in between.
+        if not self._guards.take(source.key, filling):
+            raise StagingRefused(f"{filling} was taken away by somebody else; stage {source.file} again")
         try:
-            folder.rename(self._shelf.folder(source.key))
-        except OSError as error:
+            return self._finish(filling, folder, source)
+        except BaseException:
             self._guards.drop(source.key)
-            if error.errno in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}:
-                reason = "holds files that are not ours; remove it"
-                raise StagingRefused(f"{self._shelf.folder(source.key)} {reason}") from error
             raise
+
+    def _finish(self, filling: Path, folder: Path, source: Source) -> ShelfCopy:
+        try:
+            filling.rename(folder)
+        except OSError as error:
+            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}:
+                raise
+            raise StagingRefused(f"{folder} holds files that are not ours; remove it") from error
         copy = self._shelf.copy(source.key)
-        assert copy is not None
+        if copy is None:
+            raise StagingRefused(f"{folder} was taken away by somebody else; stage {source.file} again")
         return copy
 
 

@@ -99,8 +99,11 @@ class Uses:
     # --- pins ---
 
     def guard_pinned(self, copies: Iterable[ShelfCopy]) -> None:
-        """Keep the pinned ones of these, and no others, from going in other processes too."""
-        wanted = {copy.key: copy for copy in copies if copy.source in self.pins}
+        """Keep the pinned ones of these, and no others, from going in other processes too.
+
+        One that is not whole is not worth it: the guard would keep it from being made anew.
+        """
+        wanted = {copy.key: copy for copy in copies if copy.source in self.pins and copy.state() == "whole"}
         for key in self._pin_guards - wanted.keys():
             self._guards.drop(key)
         added = {k for k, c in wanted.items() if k not in self._pin_guards and self._guards.take(k, c.folder)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -78,6 +79,17 @@ def test_a_damaged_file_pins_nothing(file: Path, content: bytes):
 
     assert (False, ["a"]) == (damaged, Pins(file).names())
     assert {"pins_unreadable"} == {line["event"] for line in logs}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a file that never can be read")
+def test_pins_that_cannot_be_read_are_not_lost(file: Path):
+    """Where the disk does not give the pins, none is seen for now, and nothing is written over them."""
+    file.parent.mkdir()
+    file.symlink_to("/proc/self/mem")
+
+    assert [] == Pins(file).names()
+    with pytest.raises(RegistryError, match=r"pins\.json cannot be read: .*Input/output error"):
+        Pins(file).set("a", pinned=True)
 
 
 def test_a_place_that_cannot_be_written_is_an_error(tmp_path: Path):

@@ -124,6 +124,16 @@ async def test_a_stager_that_breaks_at_start_is_left_out(storage_of: StorageOf, 
     assert (stager, ["broken"]) == (storage.stager, [line["stager"] for line in complaints(logs)])
 
 
+async def test_a_stager_that_cannot_say_what_it_has_is_left_out(storage_of: StorageOf, stager: FakeStager):
+    """One that starts, and then breaks when it is asked for its room, does not stop the start either."""
+    stager.space = lambda: 1 / 0
+    storage = storage_of(stager)
+    with capture_logs() as logs:
+        await storage.start()
+
+    assert (None, None, 1) == (storage.stager, storage.space(), len(complaints(logs)))
+
+
 async def test_a_stager_that_breaks_at_stop_does_not_stop_the_stop(stager: FakeStager, tmp_path: Path):
     """The others are stopped all the same."""
     broken = FakeStager(tmp_path, "broken")
@@ -170,6 +180,31 @@ async def test_a_stager_that_breaks_is_a_note_too(storage_of: StorageOf, stager:
 
     assert Placement(note="loaded from disk: fake_stager failed: oops") == placement
     assert ["fake_stager"] == [line["stager"] for line in complaints(logs)]
+
+
+@pytest.mark.parametrize("method", ["find", "hold"])
+@pytest.mark.parametrize("waits", [True, False])
+async def test_a_stager_that_breaks_elsewhere(storage_of: StorageOf, tmp_path: Path, method: str, waits: bool):
+    """Looking and holding may break as well: the model is read from disk all the same."""
+    stager = FakeStager(tmp_path / "ram", waits=waits)
+    await stager.stage(A)
+    setattr(stager, method, lambda _: 1 / 0)
+
+    assert "loaded from disk: fake_stager failed: division by zero" == (await storage_of(stager).place(A)).note
+
+
+async def test_a_copy_that_goes_before_it_is_held(storage_of: StorageOf, stager: FakeStager):
+    """Somebody may let a copy go in the moment in which it is handed over: the disk it is, and nothing is held."""
+    hold = stager.hold
+
+    def hold_too_late(record: ModelRecord) -> None:
+        del stager.copies[A.file]
+        hold(record)
+
+    stager.hold = hold_too_late
+
+    assert Placement(note="loaded from disk: its copy was given up just now") == await storage_of(stager).place(A)
+    assert 0 == stager.held[A.file]
 
 
 async def test_no_stager_that_is_available_is_a_note(storage_of: StorageOf, stager: FakeStager):
@@ -344,3 +379,22 @@ async def test_a_load_need_not_wait_for_a_copy(storage_of: StorageOf, tmp_path: 
 
     assert (None, True, "made meanwhile") == (first.copy, first.copy_later, first.note[-14:])
     assert (stager.copies[A.file], False) == (second.copy, second.copy_later)
+
+
+async def test_every_end_is_told(storage_of: StorageOf, stager: FakeStager):
+    """A copying that succeeded, was refused or was cancelled, and a copy that went, are worth a look at the queue."""
+    storage = storage_of(stager)
+    seen: list[tuple[str, ...]] = []
+    storage.call_on_change(lambda: seen.append(tuple(view.file.name for view in storage.views())))
+    await storage.stage(A)
+    await storage.unstage(A)
+    await storage.unstage(A)  # there is none: nothing has changed
+    stager.refusal = FULL
+    await storage.place(A)
+    stager.hold_up.clear()
+    waiting = asyncio.create_task(storage.stage(B))
+    await until(lambda: asked(stager, "stage")[-1] == "b")
+    waiting.cancel()
+    await asyncio.wait([waiting])
+
+    assert [("a.gguf",), (), (), ()] == seen

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +15,6 @@ from tests.plugins.ramdisk.disks import MIB, model, ram_disk
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-    from pathlib import Path
 
     from hoshikage import ModelRecord
 
@@ -31,6 +33,14 @@ def large_disk(tmp_path: Path) -> Iterator[Path]:
     """A RAM disk on which copying takes long enough to do something meanwhile."""
     with ram_disk(tmp_path / "large", size_bytes=GIB) as path:
         yield path
+
+
+@pytest.fixture
+def shm() -> Iterator[Path]:
+    """A folder of this test on the tmpfs that every Linux has."""
+    folder = Path(tempfile.mkdtemp(dir="/dev/shm", prefix="hoshikage-test-"))
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.fixture

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from hoshikage.core.errors import StagingRefused
 from hoshikage.core.memory import MainMemory
 from hoshikage.plugins.ramdisk.checks import check_ramdisk, ramdisk_checks
+from hoshikage.plugins.ramdisk.place import open_place, own_name
 from hoshikage.plugins.ramdisk.settings import RamDiskSettings
 from tests.plugins.ramdisk.disks import MIB, ram_disk
 
@@ -25,7 +27,7 @@ def on_tmpfs(path: Path, options: str = "rw") -> str:
     return f"2 1 1:2 / {path} {options} - tmpfs x rw\n"
 
 
-def check(path: Path, settings: RamDiskSettings = SETTINGS, **more):
+def check(path: Path | None, settings: RamDiskSettings = SETTINGS, **more):
     (result,) = check_ramdisk(settings, path, **{"memory": MEMORY, **more})
     return result
 
@@ -75,7 +77,7 @@ def test_a_read_only_tmpfs(tmp_path):
     """A tmpfs that cannot be written is a warning with the mount point."""
     result = check(tmp_path, mountinfo=on_tmpfs(tmp_path, "ro"))
 
-    assert ("warning", True) == (result.level, str(tmp_path) in result.advice)
+    assert ("warning", True) == (result.level, f"mount {tmp_path} again with rw" in result.found)
 
 
 def test_a_link(tmp_path):
@@ -87,9 +89,10 @@ def test_a_link(tmp_path):
 
 def test_no_tmpfs_at_the_usual_place():
     """A machine without `/dev/shm` loads from disk."""
-    result = check(Path("/dev/shm"), mountinfo=on_disk(Path("/dev/shm")))
+    result = check(None, mountinfo=on_disk(Path("/dev/shm")))
 
-    assert ("warning", True) == (result.level, "load from disk" in result.advice)
+    assert ("warning", "until then models load from disk") == (result.level, result.advice)
+    assert "no tmpfs here; set ramdisk.path" in result.found
 
 
 def test_no_tmpfs_but_files(tmp_path):
@@ -107,6 +110,73 @@ def test_a_tmpfs_of_our_own(tmp_path):
 
     assert ("will be mounted" in result.found) == may_mount()
     assert ("CAP_SYS_ADMIN" in result.advice) == (not may_mount())
+
+
+def in_the_way(shm: Path, what: str) -> Path:
+    """A place that cannot be one, on a real tmpfs or not."""
+    place = shm / "place"
+    match what:
+        case "no tmpfs":
+            return Path("/proc/self")
+        case "link":
+            place.symlink_to(shm)
+        case "file":
+            place.write_bytes(b"")
+        case "everybody's":
+            place.mkdir()
+            place.chmod(0o777)
+        case "models is a link":
+            place.mkdir(mode=0o700)
+            (place / "models").symlink_to(shm)
+        case "a stranger's state":
+            (place / "state").mkdir(parents=True, mode=0o700)
+            (place / "state" / "precious").write_bytes(b"x")
+        case "another user's":
+            place.mkdir(mode=0o755)
+            os.chown(place, 12345, -1)
+        case "another user's within a shared one":
+            place.mkdir()
+            place.chmod(0o1777)
+            (place / own_name()).mkdir()
+            os.chown(place / own_name(), 12345, -1)
+    return place
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "no tmpfs",
+        "link",
+        "file",
+        "everybody's",
+        "models is a link",
+        "a stranger's state",
+        "another user's",
+        "another user's within a shared one",
+    ],
+)
+def test_what_the_server_refuses_is_a_warning(shm, what):
+    """A place that the server would refuse at its start is found out before, in the same words."""
+    if "user" in what and os.getuid() != 0:
+        pytest.skip("only root can give a folder away")
+    path = in_the_way(shm, what)
+    result = check(path)
+
+    with pytest.raises(StagingRefused) as refused:
+        open_place(path, mount_bytes=MIB)
+    assert ("warning", refused.value.message) == (result.level, result.found)
+
+
+def test_copies_that_are_there_are_room_for_copies(tmp_path):
+    """Beside a running server, what its copies take counts as to be had, as it does for the server."""
+    empty = check(tmp_path, mountinfo=on_tmpfs(tmp_path))
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / ".made-by-hoshikage").touch()
+    with (tmp_path / "state" / "kv").open("wb") as stream:
+        stream.truncate(2 * GIB)  # a hole
+    beside = check(tmp_path, mountinfo=on_tmpfs(tmp_path))
+
+    assert ("take 4.0 GiB", "take 5.0 GiB") == (empty.found[-12:], beside.found[-12:])
 
 
 def test_it_changes_nothing(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import sys
 import threading
 
 import pytest
@@ -19,6 +20,7 @@ from hoshikage.plugins.ramdisk.copying import (
     copy_parts,
     reserve,
     sha256_of_copy,
+    yield_to_others,
 )
 from hoshikage.plugins.ramdisk.marker import SourcePart
 from tests.plugins.ramdisk.disks import DISK_BYTES, MIB, damage, is_mounted, model
@@ -175,3 +177,34 @@ def test_a_link_in_place_of_a_copy_is_not_written_to(folder, models, tmp_path):
             work()
 
     assert b"x" == (tmp_path / "precious").read_bytes()
+
+
+def test_a_pipe_in_place_of_the_source(folder, models):
+    """A pipe that has taken the file's place is not waited for: the source has changed."""
+    record = model(models / "a")
+    parts = parts_of(record)
+    reserve(folder, parts, Progress())
+    record.file.unlink()
+    os.mkfifo(record.file)
+
+    with pytest.raises(SourceChanged):
+        copy_parts(parts, folder, Progress(), verify=True)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere threads have no priorities of their own")
+@pytest.mark.parametrize(("own", "copying"), [(0, 10), (5, 10), (15, 15)])
+def test_copying_yields_to_others(own, copying):
+    """Threads that copy stand behind answers; under a server that already runs behind all others they stay there."""
+    found = []
+
+    def run() -> None:
+        thread = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, thread, max(own, os.getpriority(os.PRIO_PROCESS, thread)))
+        yield_to_others()
+        found.append(os.getpriority(os.PRIO_PROCESS, thread))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+
+    assert [max(copying, os.getpriority(os.PRIO_PROCESS, 0))] == found

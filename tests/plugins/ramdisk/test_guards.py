@@ -38,6 +38,22 @@ def test_a_guarded_copy_is_kept_until_the_last_drop(folder):
     assert (False, True, False) == (is_kept(folder), removable(folder), guards.has("a"))
 
 
+def test_a_copy_that_was_made_anew_is_guarded_anew(folder):
+    """Where somebody deleted the copy in spite of the guard, the next `take` keeps the new one, for all who took."""
+    guards = Guards()
+    guards.take("a", folder)
+    (folder / MARKER).unlink()
+    gone = guards.take("a", folder)
+    (folder / MARKER).write_bytes(b"{}")
+    taken = guards.take("a", folder)
+    kept = [is_kept(folder)]
+    guards.drop("a")
+    kept.append(is_kept(folder))
+    guards.drop("a")
+
+    assert (False, True, [True, True], False) == (gone, taken, kept, is_kept(folder))
+
+
 def test_several_may_keep_one_copy(folder):
     """Two servers keep the same copy; it is kept until both have let go."""
     one, two = Guards(), Guards()

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hoshikage.core.gguf.parts import MAX_PARTS
 from hoshikage.plugins.ramdisk.marker import (
     MARKER,
     Marker,
@@ -38,6 +39,17 @@ def test_what_is_written_is_read(tmp_path):
 
     assert written == read_marker(tmp_path)
     assert [MARKER] == names_below(tmp_path)
+
+
+def test_the_longest_marker_is_read(tmp_path):
+    """A model of the most parts that there can be, with the longest names in their longest spelling, comes back."""
+    names = ("\udcff" * 249 + f"-{n:05}" for n in range(MAX_PARTS))
+    parts = [SourcePart(Path(name), 2**40, 2**62, 2**62) for name in names]
+    written = Marker(source="/m", parts=tuple(p.mark(sha256="0" * 64, copy_mtime_ns=2**62) for p in parts))
+
+    write_marker(tmp_path, written)
+
+    assert written == read_marker(tmp_path)
 
 
 def test_the_room_for_the_second_is_taken_with_the_first(tmp_path):

@@ -43,6 +43,14 @@ def test_the_mount_of_a_path(path, expected):
     assert Mount(Path(point), kind, read_only=read_only) == mount_of(Path(path), INFO)
 
 
+@pytest.mark.parametrize("character", ["\u2028", "\x85", "\x0c"])
+def test_names_with_line_breaks_of_other_scripts(character):
+    """Who may mount something of his own cannot put a line into the list by a clever name."""
+    name = f"/home/x/{character}1 1 0:1 / /dev/shm rw - ext4 x rw"
+
+    assert "tmpfs" == mount_of(Path("/dev/shm"), f"{INFO}40 22 0:30 / {name} rw - fuse x rw\n").kind
+
+
 def test_without_a_list_nothing_is_known():
     """Where the kernel has no such list, no path is on a tmpfs."""
     assert "" == mount_of(Path("/dev/shm"), "").kind

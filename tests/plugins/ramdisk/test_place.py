@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from pathlib import Path
 
 import pytest
 
 from hoshikage.core.errors import StagingRefused
-from hoshikage.plugins.ramdisk.place import bytes_below, clear_state, close_place, open_place, own_name
+from hoshikage.plugins.ramdisk.place import (
+    Site,
+    bytes_below,
+    clear_state,
+    close_place,
+    find_site,
+    open_place,
+    own_name,
+)
 
 MIB = 1 << 20
-
-
-@pytest.fixture
-def shm():
-    """A folder of this test on the tmpfs that every Linux has."""
-    folder = Path(tempfile.mkdtemp(dir="/dev/shm", prefix="hoshikage-test-"))
-    yield folder
-    shutil.rmtree(folder)
 
 
 def mode(path: Path) -> int:
@@ -60,6 +58,20 @@ def test_a_folder_where_others_could_replace_files_is_refused(shm):
         open_place(shm, mount_bytes=MIB)
 
 
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_folder_within_one_where_others_could_replace_it_is_refused(shm, exists):
+    """A folder of our own is not safe either where others may put theirs in its place."""
+    place = shm / "deep" / "er"
+    if exists:
+        place.mkdir(parents=True, mode=0o700)
+    shm.chmod(0o777)
+
+    with pytest.raises(StagingRefused, match=rf"{shm} can be written by everybody.*chmod \+t"):
+        open_place(place, mount_bytes=MIB)
+    shm.chmod(0o1777)
+    assert place == open_place(place, mount_bytes=MIB).path
+
+
 def test_a_link_is_refused(shm, tmp_path):
     """A link as the last component is refused, wherever it leads."""
     (tmp_path / "link").symlink_to(shm)
@@ -86,6 +98,19 @@ def test_a_link_or_file_in_the_way_is_refused(shm, tmp_path, name, kind):
         open_place(shm, mount_bytes=MIB)
 
     assert [] == list((tmp_path / "target").iterdir())
+
+
+def test_looking_makes_nothing(shm):
+    """Where a place would be is seen without making it, and so is that a tmpfs would have to be mounted."""
+    shm.chmod(0o1777)
+    found = [find_site(shm), find_site(shm / "new"), find_site(Path("/nowhere/at/all"))]
+
+    assert [
+        Site(shm / own_name(), mounts=False),
+        Site(shm / "new", mounts=False),
+        Site(Path("/nowhere/at/all"), mounts=True),
+    ] == found
+    assert [] == list(shm.iterdir())
 
 
 def test_a_folder_of_another_user_is_refused(shm):

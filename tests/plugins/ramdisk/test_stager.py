@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 
 from hoshikage import ModelRecord, Stager
 from hoshikage.core.errors import StagingRefused
+from hoshikage.core.storage import Storage
 from hoshikage.plugins.ramdisk.stager import RamDisk
 from tests.fakes import until
 from tests.plugins.ramdisk.disks import MIB, model, names_below, replace_file
@@ -81,6 +81,24 @@ async def test_a_source_that_is_gone_is_refused(stager, disk, record):
     assert [] == names_below(disk / "models")
 
 
+async def test_a_pipe_is_refused(stager, models):
+    """What is no file is not opened: a pipe would be waited for until somebody writes."""
+    record = model(models / "a.gguf")
+    record.file.unlink()
+    os.mkfifo(record.file)
+
+    with pytest.raises(StagingRefused, match=r"a\.gguf is no file"):
+        await stager.stage(record)
+
+
+async def test_the_longest_name(stager, models):
+    """A name of as many bytes as a file system allows is no problem, nor is one that begins with a dot."""
+    for name in ("星" * 83 + ".gguf!", "." + "a" * 249 + ".gguf"):
+        copy = await stager.stage(model(models / name))
+
+        assert (255, name) == (len(os.fsencode(name)), copy.file.name)
+
+
 async def test_split_files_are_one_copy(stager, models):
     """All parts of a split model are copied beside each other, count together and go together."""
     parts = [model(models / f"big-0000{i}-of-00003.gguf", size_bytes=i * 1000) for i in (1, 2, 3)]
@@ -115,76 +133,6 @@ async def test_a_link_is_followed_at_the_source(stager, models, record):
     assert record.file.read_bytes() == copy.file.read_bytes()
 
 
-async def test_progress_is_seen(stager_on, large_disk, models):
-    """While it copies, the view tells how much is done; afterwards the copy is ready."""
-    record = model(models / "large.gguf", size_bytes=LARGE_BYTES)
-    stager = await stager_on(large_disk, size_mib=1024)
-    task = asyncio.create_task(stager.stage(record))
-
-    await until(lambda: stager.views() and 0 < stager.views()[0].done_bytes < LARGE_BYTES)
-    (view,) = stager.views()
-    await task
-    (after,) = stager.views()
-
-    assert ("copying", LARGE_BYTES, 0) == (view.state, view.size_bytes, view.done_bytes % (8 * MIB))
-    assert ("ready", LARGE_BYTES) == (after.state, after.done_bytes)
-
-
-async def test_who_asks_meanwhile_gets_the_same_copy(stager, record):
-    """Two who ask at once share one copying."""
-    copies = await asyncio.gather(stager.stage(record), stager.stage(record), stager.stage(record))
-
-    assert 1 == len(set(copies)) == len(stager.views())
-
-
-async def test_cancelling_ends_the_copying_when_nobody_waits(stager_on, large_disk, models):
-    """One who leaves does not end it for the other; when the last one leaves, nothing remains."""
-    record = model(models / "large.gguf", size_bytes=LARGE_BYTES)
-    stager = await stager_on(large_disk, size_mib=1024)
-    first, second = (asyncio.create_task(stager.stage(record)) for _ in range(2))
-    await until(lambda: stager.views() and stager.views()[0].done_bytes)
-
-    first.cancel()
-    await asyncio.wait([first])
-    going_on = stager.views()[0].state
-    second.cancel()
-    await asyncio.wait([second])
-    await until(lambda: not stager.views())
-
-    assert "copying" == going_on
-    assert first.cancelled()
-    assert second.cancelled()
-    assert [] == names_below(large_disk / "models")
-    assert 0 == stager.space().used_bytes
-
-
-async def test_after_a_cancelled_copying_comes_another(stager_on, large_disk, models):
-    """Who asks while the cancelled one still ends gets a copy of his own."""
-    record = model(models / "large.gguf", size_bytes=LARGE_BYTES)
-    stager = await stager_on(large_disk, size_mib=1024)
-    first = asyncio.create_task(stager.stage(record))
-    await until(lambda: stager.views() and stager.views()[0].done_bytes)
-    first.cancel()
-
-    copy = await stager.stage(record)
-
-    assert LARGE_BYTES == copy.file.stat().st_size
-
-
-async def test_a_stop_ends_the_copying(stager_on, large_disk, models):
-    """A stop in the middle refuses those who wait, and leaves nothing."""
-    record = model(models / "large.gguf", size_bytes=LARGE_BYTES)
-    stager = await stager_on(large_disk, size_mib=1024)
-    task = asyncio.create_task(stager.stage(record))
-    await until(lambda: stager.views() and stager.views()[0].done_bytes)
-
-    await stager.stop()
-
-    with pytest.raises(StagingRefused, match="cancelled"):
-        await task
-    assert [] == names_below(large_disk)
-
-
 # --- room ---
 
 
@@ -216,6 +164,22 @@ async def test_pinned_held_and_just_handed_over_stay(stager_on, disk, models):
         await stager.stage(d)
 
     assert ["a.gguf", "b.gguf", "c.gguf"] == files_of(stager)
+
+
+async def test_a_full_ram_disk_is_told_to_receipts(stager_on, disk, record):
+    """What a load from disk is told of its copy ends when the file is another one, or another server made the copy."""
+    stager = await stager_on(disk, size_mib=0.5)
+    storage = Storage([stager])
+    placement = await storage.place(record)
+    storage.copy_later(record)
+    await until(lambda: storage.refusal(record))
+    full = storage.refusal(record)
+    replaced = storage.refusal(replace(record, modified_at=record.modified_at + 1))
+    await (await stager_on(disk)).stage(record)
+
+    assert placement.copy_later
+    assert f"no room on the RAM disk {disk}: " in full
+    assert ("", "") == (replaced, storage.refusal(record))
 
 
 async def test_the_floor_of_free_memory_is_kept(stager_on, disk, record):
@@ -338,18 +302,3 @@ async def test_the_usual_place(stager_on, record):
 
     assert copy.file.is_relative_to(Path(f"/dev/shm/hoshikage-{os.getuid()}/models"))
     assert await stager.unstage(record)
-
-
-async def test_a_loop_that_ends_without_a_stop(stager_on, large_disk, models):
-    """Where the copying's task is cancelled from outside, its thread gives up and clears what it has."""
-    record = model(models / "large.gguf", size_bytes=LARGE_BYTES)
-    stager = await stager_on(large_disk, size_mib=1024)
-    waiting = asyncio.create_task(stager.stage(record))
-    await until(lambda: stager.views() and stager.views()[0].done_bytes)
-    ((_, task),) = stager._jobs.values()
-
-    task.cancel()
-    await asyncio.wait([waiting])
-
-    assert waiting.cancelled()
-    await until(lambda: not names_below(large_disk / "models"))

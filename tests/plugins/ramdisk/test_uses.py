@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import pytest
 
+from hoshikage.plugins.ramdisk.guards import is_kept
+from hoshikage.plugins.ramdisk.marker import Marker, SourcePart, write_marker
 from hoshikage.plugins.ramdisk.stager import RamDisk
 from tests.fakes import until
-from tests.plugins.ramdisk.disks import again, model, names_below, replace_file
+from tests.plugins.ramdisk.disks import MIB, again, damage, model, names_below, replace_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Clock:
@@ -191,3 +197,87 @@ async def test_a_copy_without_its_source_goes(stager, record):
     await stager.free_idle()
 
     assert () == stager.views()
+
+
+@pytest.mark.parametrize("harm", ["changed", "cut"])
+async def test_a_pinned_copy_that_is_damaged_is_made_anew(stager, record, harm):
+    """A pin keeps a good copy, and one that was handed over this moment stays too; a damaged one gives way."""
+    stager.pin(record, pinned=True)
+    copy = await stager.stage(record)
+    spoil(copy.file, harm)
+
+    new = await stager.stage(record)
+
+    assert record.file.read_bytes() == new.file.read_bytes()
+    assert [True] == [view.pinned for view in stager.views()]
+    assert is_kept(new.file.parent)
+
+
+async def test_a_pinned_model_that_is_replaced(stager_on, disk, record):
+    """The pin keeps the model, not an old version of it: where there is room for one, the new one gets it at once."""
+    stager = await stager_on(disk, size_mib=1.5)
+    stager.pin(record, pinned=True)
+    await stager.stage(record)
+    replace_file(record.file, bytes(MIB))
+
+    copy = await stager.stage(again(record))
+
+    assert bytes(MIB) == copy.file.read_bytes()
+    assert [(MIB, True)] == [(view.size_bytes, view.pinned) for view in stager.views()]
+
+
+async def test_damaged_copies_go(stager, record):
+    """A damaged copy is of no use to anybody: its memory is given back, pinned or not."""
+    stager.pin(record, pinned=True)
+    copy = await stager.stage(record)
+    stager._leases.clear()
+    spoil(copy.file, "cut")
+
+    await stager.free_idle()
+
+    assert (0, False) == (stager.space().used_bytes, copy.file.parent.exists())
+
+
+async def test_what_a_killed_server_left_goes(stager, disk, record):
+    """Beside a running server another may be killed in the middle of copying: its half copy goes without a restart."""
+    half = disk / "models" / ".x-1.part"
+    half.mkdir()
+    write_marker(half, Marker(source=str(record.file), parts=(SourcePart.of(record.file).mark(),)))
+    (half / record.file.name).write_bytes(bytes(MIB))
+    before = stager.space().used_bytes
+
+    await stager.free_idle()
+
+    assert (True, 0, False) == (before > MIB, stager.space().used_bytes, half.exists())
+
+
+async def test_a_source_that_is_out_of_reach(stager, record):
+    """A source that cannot be looked at just now costs no copy: that its disk does not answer may pass."""
+    copy = await stager.stage(record)
+    stager._leases.clear()
+    kept = record.file.rename(record.file.with_name("kept"))
+    record.file.symlink_to(record.file)  # a loop is an error, but not that nothing is there
+
+    await stager.free_idle()
+    kept.replace(record.file)
+
+    assert copy == stager.find(record)
+
+
+async def test_pinning_again_writes_nothing(stager, record, tmp_path):
+    """At every start and pin each model is told again whether it is pinned: without news nothing is written."""
+    stager.pin(record, pinned=True)
+    await until((tmp_path / "pins.json").exists)
+    before = stager._pins_written
+    stager.pin(record, pinned=True)
+
+    assert before is stager._pins_written
+
+
+def spoil(file: Path, harm: str) -> None:
+    """Damage a copy."""
+    if harm == "changed":
+        damage(file, at=5)
+    else:
+        file.chmod(0o600)
+        os.truncate(file, 5)
