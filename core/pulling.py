@@ -60,7 +60,7 @@ class Pulls:
         self._models.check(check_name(name or _without_scheme(reference)))
         key = _Key(name_key(reference), name_key(name), insecure)
         pull = self._running.get(key)
-        if pull is None:
+        if pull is None or pull.is_over:  # it stays as long as somebody still reads how it ended
             pull = self._running[key] = _Pull(self._steps(downloader, reference, name, insecure=insecure), reference)
         asker = pull.join()
         try:
@@ -125,7 +125,13 @@ class _Pull:
     def __init__(self, steps: Steps, reference: str) -> None:
         self._latest: dict[tuple[str, str], DownloadProgress] = {}
         self._askers: list[_Asker] = []
+        self._over = False
         self._task = asyncio.create_task(self._run(steps), name=f"pull {reference}")
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing comes any more."""
+        return self._over
 
     def join(self) -> _Asker:
         """One more asks; the latest of each step is what it hears first."""
@@ -140,6 +146,7 @@ class _Pull:
 
     def fail(self, error: HoshikageError | None) -> None:
         """Tell all that nothing comes any more, and why."""
+        self._over = True
         for asker in self._askers:
             asker.end(error)
 
@@ -162,6 +169,7 @@ class _Pull:
             error = failure
         except asyncio.CancelledError:
             log.info("pull_stopped", task=self._task.get_name())
+            self.fail(_stopped())  # whoever did not want it to stop must not wait for ever
             raise
         except Exception:
             log.exception("pull_failed")

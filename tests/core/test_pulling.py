@@ -33,7 +33,7 @@ class HeldDownloader:
     started: int = 0
     cancelled: int = 0
     insecure: bool = False
-    error: Exception | None = None
+    error: BaseException | None = None
     begun: asyncio.Event = field(default_factory=asyncio.Event)
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
     report: Callable[[DownloadProgress], None] = lambda _: None
@@ -188,6 +188,36 @@ async def test_a_cancelled_asker_leaves(pulls: Pulls, downloader: HeldDownloader
     assert task.cancelled()
     assert (downloader.cancelled, downloader.started) == (1, 2)
     assert steps[-1].status == "success"
+
+
+@pytest.mark.parametrize("error", [None, DownloadFailed("gone")])
+async def test_who_comes_after_the_end_does_not_wait_for_one_who_still_reads(
+    pulls: Pulls, downloader: HeldDownloader, error: DownloadFailed | None
+):
+    """A download that is over while a slow client has not read its end yet is begun anew, not joined."""
+    slow = pulls.pull(MODEL)
+    await anext(slow)
+    other = asyncio.create_task(all_of(pulls))
+    await asyncio.sleep(0)
+    downloader.error = error
+    downloader.go_on.set()
+    await asyncio.wait([other], timeout=LIMIT_S)
+    downloader.error = None
+
+    steps = await all_of(pulls)
+
+    assert "success" == steps[-1].status
+    assert 2 == downloader.started
+    await slow.aclose()
+
+
+async def test_a_download_that_is_cancelled_from_within_is_told(pulls: Pulls, downloader: HeldDownloader):
+    """A plug-in that cancels its own task leaves nobody waiting."""
+    downloader.go_on.set()
+    downloader.error = asyncio.CancelledError()
+
+    with pytest.raises(ServerStopping, match="pull again"):
+        await all_of(pulls)
 
 
 async def test_all_hear_of_a_failure(pulls: Pulls, downloader: HeldDownloader, models: FakeModels):
