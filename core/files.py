@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
 NEW_FILE_MODE = 0o644
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def write_atomically(file: Path, content: bytes) -> None:
@@ -45,3 +48,15 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def why_not(error: OSError, folder: Path) -> str:
+    """Why a file in a folder cannot be read or written, and what to do about it."""
+    reason = error.strerror or str(error) or type(error).__name__
+    if error.errno not in _FULL:
+        return f"{reason}; look at its rights and its disk"
+    try:
+        free = f"{shutil.disk_usage(folder).free} bytes are free"
+    except OSError:
+        free = "how much is free cannot be told"
+    return f"{reason} ({free}); make room there"

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import os
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 CONTENT = b"the stars are out"
 HEX = hashlib.sha256(CONTENT).hexdigest()
 DIGEST = f"sha256:{HEX}"
+LIMIT_S = 5.0
 OTHER = "sha256:" + "0" * 64
 
 
@@ -146,6 +149,42 @@ async def test_a_cancelled_upload_leaves_nothing(store: BlobStore):
 
     assert task.cancelled()
     assert names(store) == []
+
+
+async def test_an_upload_that_is_cancelled_at_its_beginning_leaves_nothing(
+    store: BlobStore, monkeypatch: pytest.MonkeyPatch
+):
+    """Also where the file is just being made."""
+    making, go_on, make = threading.Event(), threading.Event(), store._make
+
+    def slow_make(file: Path) -> None:
+        making.set()
+        go_on.wait(LIMIT_S)
+        make(file)
+
+    monkeypatch.setattr(store, "_make", slow_make)
+    task = asyncio.create_task(store.take(DIGEST, sent(CONTENT)))
+    await asyncio.to_thread(making.wait, LIMIT_S)
+    task.cancel()
+    go_on.set()
+    await asyncio.wait([task], timeout=LIMIT_S)
+
+    assert task.cancelled()
+    assert [] == names(store)
+
+
+async def test_a_full_disk_is_said_with_the_folder_and_what_is_free(store: BlobStore, monkeypatch: pytest.MonkeyPatch):
+    """The error tells where to make room, and how much there is; nothing of the upload stays."""
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+
+    with pytest.raises(StorageRefused, match=r"blobs cannot be written: No space left .*\d+ bytes are free"):
+        await store.take(DIGEST, sent(CONTENT))
+
+    assert [] == names(store)
 
 
 async def test_two_senders_of_one_blob_do_not_mix(store: BlobStore):
