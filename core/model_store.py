@@ -179,8 +179,7 @@ class ModelStore:
             if files.is_split():
                 self._links.make(files.models)
 
-        for blob in files.models if len(files.models) == 1 else ():
-            self._digests.put(blob.file, blob.digest)
+        self._digests.put_all({blob.file: blob.digest for blob in files.models})
         self._registry.put(name, entry, check=still_here, settle=self.settle)
 
 
