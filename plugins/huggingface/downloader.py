@@ -9,7 +9,7 @@ from hoshikage.core.blobs import BlobStore, check_digest
 from hoshikage.core.creation import Blob
 from hoshikage.core.errors import DownloadFailed, InvalidRequest, StorageRefused
 from hoshikage.core.http.fetch import Fetcher
-from hoshikage.core.http.transfer import RemoteFile, bring
+from hoshikage.core.http.transfer import RemoteFile, bring_all
 from hoshikage.core.model_parts import read_parameters, read_text
 from hoshikage.core.settings import PullSettings
 from hoshikage.core.split_links import SplitLinks
@@ -63,8 +63,7 @@ class HubDownloader:
             variant = choose(variants_of(files), wanted.quantization, wanted.repo)
             parts = await _read_parts(hub, fetcher, wanted.repo, commit, files)
             placed = [self._placed(file, hub, wanted.repo, commit) for file in variant.files]
-            for file in placed:
-                await bring(file, fetcher, progress)
+            await bring_all(placed, fetcher, progress)
         return Downloaded(
             wanted.name,
             await finish_in_thread(self._first, placed),

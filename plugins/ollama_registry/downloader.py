@@ -11,7 +11,7 @@ from hoshikage import Downloaded, DownloadProgress
 from hoshikage.core.blobs import BlobStore
 from hoshikage.core.errors import DownloadFailed, InvalidRequest
 from hoshikage.core.http.fetch import Fetcher
-from hoshikage.core.http.transfer import RemoteFile, bring
+from hoshikage.core.http.transfer import RemoteFile, bring_all
 from hoshikage.core.model_parts import read_messages, read_parameters, read_text
 from hoshikage.core.settings import PullSettings
 from hoshikage.plugins.ollama_registry.client import RegistryClient
@@ -66,8 +66,7 @@ class RegistryDownloader:
             await _check_format(client, manifest, where.name)
             parts = await _read_parts(client, manifest, progress)
             files = [self._placed(layer, where, client) for layer in layers]
-            for file in files:
-                await bring(file, fetcher, progress)
+            await bring_all(files, fetcher, progress)
         return Downloaded(
             where.name,
             files[0].target,

@@ -10,7 +10,7 @@ import pytest
 
 from hoshikage import DownloadProgress
 from hoshikage.core.errors import AddressRefused, DownloadFailed
-from hoshikage.core.http import transfer
+from hoshikage.core.http import fetch, transfer
 from hoshikage.core.settings import PullSettings
 from hoshikage.plugins.huggingface.downloader import HubDownloader
 from hoshikage.plugins.huggingface.settings import HuggingFaceSettings
@@ -32,7 +32,8 @@ def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "no-token"))
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(transfer, "FIRST_PAUSE_S", 0.001)
+    for module in (fetch, transfer):
+        monkeypatch.setattr(module, "FIRST_PAUSE_S", 0.001)
 
 
 @pytest.fixture
@@ -159,7 +160,7 @@ async def test_a_split_model_lies_together(downloader: HubDownloader, hub: FileS
 async def test_an_interrupted_download_is_resumed(downloader: HubDownloader, hub: FileServer, cdn: FileServer):
     """What is here is not sent again, though the way to the file is asked for anew."""
     publish(hub, cdn, {"m-Q4_0.gguf": WEIGHTS})
-    page = cdn.pages[f"/{SHA256}"] = Served(WEIGHTS, cut_after=[900_000, 0, 0, 0, 0])
+    page = cdn.pages[f"/{SHA256}"] = Served(WEIGHTS, cut_after=[900_000, *[0] * transfer.MAX_FAILURES])
     with pytest.raises(DownloadFailed, match="900000 of"):
         await downloader.download("hf.co/org/tiny-GGUF", ignore)
     page.cut_after.clear()

@@ -8,6 +8,7 @@ import pytest
 
 from hoshikage import DownloadProgress, Message
 from hoshikage.core.errors import AddressRefused, DownloadFailed
+from hoshikage.core.http import transfer
 from hoshikage.plugins.ollama_registry.manifest import LAYER_PREFIX
 from tests.file_server import Served
 
@@ -166,7 +167,7 @@ async def test_an_interrupted_download_is_resumed_without_a_byte_twice(
 ):
     """The connection breaks in the middle, every try ends; the next pull asks for the rest only."""
     path = f"/v2/team/tiny/blobs/sha256:{SHA256}"
-    play(server, Served(WEIGHTS, cut_after=[900_000, 0, 0, 0, 0]))
+    play(server, Served(WEIGHTS, cut_after=[900_000, *[0] * transfer.MAX_FAILURES]))
     downloader = downloader_for(server.host)
     with pytest.raises(DownloadFailed, match="900000 of"):
         await downloader.download("team/tiny", ignore, insecure=True)
