@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hoshikage import Settings
-    from hoshikage.plugins.huggingface.choice import HubFile
+    from hoshikage.plugins.huggingface.choice import HubFile, Variant
 
 
 class HubDownloader:
@@ -60,7 +60,7 @@ class HubDownloader:
         progress(DownloadProgress("pulling manifest"))
         async with Fetcher.of(self._pull, insecure=insecure or hub.is_plain, trusted=hub.own_host) as fetcher:
             commit, files = await hub.files(fetcher, wanted)
-            variant = choose(variants_of(files), wanted.quantization, wanted.repo)
+            variant = await finish_in_thread(_choose, files, wanted)  # a repository may list a hundred thousand files
             parts = await _read_parts(hub, fetcher, wanted.repo, commit, files)
             placed = [self._placed(file, hub, wanted.repo, commit) for file in variant.files]
             await bring_all(placed, fetcher, progress)
@@ -95,6 +95,10 @@ class HubDownloader:
         except OSError as error:
             raise StorageRefused(f"the links to the model's parts cannot be made: {error}") from error
         return self._links.first(parts)
+
+
+def _choose(files: Sequence[HubFile], wanted: HubReference) -> Variant:
+    return choose(variants_of(files), wanted.quantization, wanted.repo)
 
 
 def _digest_of(file: HubFile, repo: str) -> str:
