@@ -85,13 +85,14 @@ class AddressRules:
         Raises:
             AddressRefused: there is none.
         """
-        if {host.lower(), f"{host.lower()}:{port}"} & {allowed.lower() for allowed in self.allowed_hosts}:
+        name = f"[{host}]" if ":" in host else host
+        if {host.lower(), name.lower(), f"{name.lower()}:{port}"} & {allowed.lower() for allowed in self.allowed_hosts}:
             return list(addresses)
         public = [a for a in addresses if is_public(ipaddress.ip_address(a))]
         if not public:
             raise AddressRefused(
-                f"{host}:{port} is refused: it is at {', '.join(addresses)}, which is no public address; if you "
-                f'trust it, name it in the setting pull.allowed_hosts = ["{host}:{port}"]'
+                f"{name}:{port} is refused: it is at {', '.join(addresses)}, which is no public address; if you "
+                f'trust it, name it in the setting pull.allowed_hosts = ["{name}:{port}"]'
             )
         return public
 
