@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     Steps = Callable[[Report], Awaitable[None]]
 
 log = structlog.get_logger(__name__)
+
+# How long to wait for the end of a download that nobody wants any more; a plug-in may be deaf to cancelling.
+STOP_LIMIT_S: Final = 10.0
 
 
 class _Key(NamedTuple):
@@ -75,9 +78,10 @@ class Pulls:
     async def stop(self) -> None:
         """End all downloads and begin no more; those who wait are told. Idempotent."""
         self._stopping = True
-        for pull in list(self._running.values()):
+        pulls = list(self._running.values())
+        for pull in pulls:
             pull.fail(_stopped())
-            await pull.end()
+        await asyncio.gather(*(pull.end() for pull in pulls))
 
     # --- inside ---
 
@@ -151,9 +155,10 @@ class _Pull:
             asker.end(error)
 
     async def end(self) -> None:
-        """Stop the download, if it still runs."""
+        """Stop the download, if it still runs, and wait for its end, but not for ever."""
         self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        if not (await asyncio.wait([self._task], timeout=STOP_LIMIT_S))[0]:
+            log.warning("pull_does_not_stop", task=self._task.get_name(), limit_s=STOP_LIMIT_S)
 
     def _report(self, step: DownloadProgress) -> None:
         self._latest[step.status, step.digest] = step

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hoshikage import Downloaded, DownloadProgress
+from hoshikage.core import pulling
 from hoshikage.core.errors import DownloadFailed, HoshikageError, InvalidRequest, ServerStopping
 from hoshikage.core.pulling import Pulls
 
@@ -33,6 +34,7 @@ class HeldDownloader:
     started: int = 0
     cancelled: int = 0
     insecure: bool = False
+    deaf: bool = False
     error: BaseException | None = None
     begun: asyncio.Event = field(default_factory=asyncio.Event)
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
@@ -53,7 +55,9 @@ class HeldDownloader:
             await self.go_on.wait()
         except asyncio.CancelledError:
             self.cancelled += 1
-            raise
+            if not self.deaf:
+                raise
+            await self.go_on.wait()
         if self.error is not None:
             raise self.error
         return Downloaded(reference, self.file, "0" * 64)
@@ -261,6 +265,24 @@ async def test_a_stopping_server_tells_those_who_wait(pulls: Pulls, downloader: 
     with pytest.raises(ServerStopping):
         await all_of(pulls)
     assert (downloader.started, downloader.cancelled) == (1, 1)
+
+
+async def test_a_download_that_is_deaf_does_not_hold_up_the_end(
+    pulls: Pulls, downloader: HeldDownloader, monkeypatch: pytest.MonkeyPatch
+):
+    """All who wait are told at once, whatever the plug-in does, and the end comes after a bounded time."""
+    monkeypatch.setattr(pulling, "STOP_LIMIT_S", 0.02)
+    downloader.deaf = True
+    tasks = [asyncio.create_task(all_of(pulls, name)) for name in (MODEL, "team/other")]
+    await asyncio.wait_for(downloader.begun.wait(), LIMIT_S)
+    await asyncio.sleep(0)
+
+    async with asyncio.timeout(LIMIT_S):
+        await pulls.stop()
+    found = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), LIMIT_S)
+    downloader.go_on.set()
+
+    assert [ServerStopping, ServerStopping] == [type(error) for error in found]
 
 
 @pytest.mark.parametrize(
