@@ -10,6 +10,8 @@ import tempfile
 from pathlib import Path
 
 NEW_FILE_MODE = 0o644
+# What SMB and some FUSE file systems say to syncing a folder; they have nothing better to offer.
+_NOT_FOR_FOLDERS = frozenset({errno.EINVAL, errno.ENOTSUP, errno.ENOSYS})
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -38,7 +40,7 @@ def write_atomically(file: Path, content: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make new, renamed and deleted names in a folder survive a power cut.
+    """Make new, renamed and deleted names in a folder survive a power cut, as far as its file system can.
 
     Raises:
         OSError: the folder cannot be opened or synced.
@@ -46,6 +48,9 @@ def sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NOT_FOR_FOLDERS:
+            raise
     finally:
         os.close(descriptor)
 
