@@ -14,7 +14,7 @@ import anyio
 import httpx
 
 from hoshikage.core.errors import AddressRefused, DownloadFailed
-from hoshikage.core.http.addresses import PORTS, AddressRules, find_addresses, resolve
+from hoshikage.core.http.addresses import PORTS, AddressRules, NamesUnknownNow, find_addresses, resolve
 from hoshikage.core.threads import finish_in_thread
 
 if TYPE_CHECKING:
@@ -74,7 +74,10 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         self._rules.check_url(request.url)
         host, port = _ascii_host(request.url), request.url.port or PORTS[request.url.scheme]
         limit_s = self._limits.connect_s
-        addresses = await find_addresses(host, port, self._rules, self._find, limit_s=limit_s)
+        try:
+            addresses = await find_addresses(host, port, self._rules, self._find, limit_s=limit_s)
+        except NamesUnknownNow as error:  # as when there is no connection: it is tried again
+            raise httpx.ConnectError(error.message, request=request) from error
         inner = self._by_host.setdefault((host, port), httpx.AsyncHTTPTransport(verify=self._tls, trust_env=False))
         for address in addresses[:-1]:
             with contextlib.suppress(httpx.ConnectError, httpx.ConnectTimeout):

@@ -5,6 +5,7 @@ import hashlib
 import random
 import resource
 import shutil
+import socket
 import subprocess
 import sys
 from dataclasses import dataclass, replace
@@ -113,6 +114,41 @@ async def test_an_interrupted_transfer_goes_on(server: FileServer, fetcher: Fetc
     assert (tmp_path / "done" / "file").read_bytes() == CONTENT
     assert server.sent[PATH] == len(CONTENT)
     assert [a.headers.get("Range") for a in server.asked] == [None, "bytes=1200000-", "bytes=2100000-"]
+
+
+async def test_a_network_that_is_away_for_a_while_ends_nothing(server: FileServer, tmp_path: Path):
+    """While it is away not even names are known; the transfer goes on when they are again."""
+    server.pages[PATH] = Served(CONTENT, cut_after=[1_200_000])
+    away = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+    answers = [None, away, TimeoutError(), None]
+
+    async def find(host: str, port: int) -> list[str]:
+        if error := answers.pop(0):
+            raise error
+        return ["127.0.0.1"]
+
+    file = replace(remote(server, tmp_path), url=f"http://models.example:{server.port}{PATH}")
+    async with Fetcher(AddressRules(["models.example"], plain_http=True), find=find) as fetcher:
+        await bring(file, fetcher, ignore)
+
+    assert CONTENT == file.target.read_bytes()
+    assert [] == answers
+
+
+async def test_a_name_that_is_none_is_final(server: FileServer, tmp_path: Path):
+    """A host that does not exist is asked for once."""
+    asked = []
+
+    async def find(host: str, port: int) -> list[str]:
+        asked.append(host)
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    file = replace(remote(server, tmp_path), url=f"http://models.example:{server.port}{PATH}")
+    async with Fetcher(AddressRules(["models.example"], plain_http=True), find=find) as fetcher:
+        with pytest.raises(DownloadFailed, match="check its spelling"):
+            await bring(file, fetcher, ignore)
+
+    assert ["models.example"] == asked
 
 
 async def test_a_later_try_goes_on_where_the_first_ended(server: FileServer, fetcher: Fetcher, tmp_path: Path):
