@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 import secrets
+import shutil
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -74,10 +75,15 @@ class BlobStore:
         path = self.path(digest)
         return path.is_file() and not path.is_symlink()
 
-    async def take(self, digest: str, chunks: AsyncIterator[bytes]) -> bool:
+    async def take(self, digest: str, chunks: AsyncIterator[bytes], *, size_bytes: int = 0) -> bool:
         """Store what is sent, if it is what the digest says. Returns False where it was here already.
 
         It appears under its name whole or not at all; what was refused or broke off leaves nothing behind.
+
+        Args:
+            digest: what it must be.
+            chunks: its content.
+            size_bytes: how much will come, as far as the sender says so; what has no room is refused before it comes.
 
         Raises:
             InvalidRequest: the content has another digest; both are named.
@@ -88,7 +94,7 @@ class BlobStore:
             return False
         temporary = self.folder / f"sha256-{wanted}.{secrets.token_hex(8)}.tmp"
         try:  # from before the file is there: its making may be what is cancelled
-            await finish_in_thread(self._make, temporary)
+            await finish_in_thread(self._make, temporary, size_bytes)
             _refuse_other(await _write(temporary, chunks), wanted)
             await finish_in_thread(self._place, temporary, wanted)
         except BaseException:
@@ -122,9 +128,15 @@ class BlobStore:
 
     # --- inside ---
 
-    def _make(self, file: Path) -> None:
+    def _make(self, file: Path, size_bytes: int) -> None:
         with _refused(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
+            free = shutil.disk_usage(self.folder).free
+            if size_bytes > free:
+                raise StorageRefused(
+                    f"{self.folder} has {free} bytes free, and {size_bytes} are to come; make room there, then send "
+                    "the file again"
+                )
             file.touch(mode=0o644, exist_ok=False)
             file.chmod(0o644)
 

@@ -131,9 +131,9 @@ class ModelStore:
         """Whether a blob is here; see `BlobStore.has`."""
         return await asyncio.to_thread(self._blobs.has, digest)
 
-    async def take_blob(self, digest: str, chunks: AsyncIterator[bytes]) -> bool:
+    async def take_blob(self, digest: str, chunks: AsyncIterator[bytes], *, size_bytes: int = 0) -> bool:
         """Store a blob; see `BlobStore.take`."""
-        return await self._blobs.take(digest, chunks)
+        return await self._blobs.take(digest, chunks, size_bytes=size_bytes)
 
     async def keep_tidy(self) -> None:
         """Now and then delete the blobs of models that were never created; ends when it is cancelled."""

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import hashlib
 import os
+import shutil
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -157,10 +158,10 @@ async def test_an_upload_that_is_cancelled_at_its_beginning_leaves_nothing(
     """Also where the file is just being made."""
     making, go_on, make = threading.Event(), threading.Event(), store._make
 
-    def slow_make(file: Path) -> None:
+    def slow_make(file: Path, size_bytes: int) -> None:
         making.set()
         go_on.wait(LIMIT_S)
-        make(file)
+        make(file, size_bytes)
 
     monkeypatch.setattr(store, "_make", slow_make)
     task = asyncio.create_task(store.take(DIGEST, sent(CONTENT)))
@@ -170,6 +171,20 @@ async def test_an_upload_that_is_cancelled_at_its_beginning_leaves_nothing(
     await asyncio.wait([task], timeout=LIMIT_S)
 
     assert task.cancelled()
+    assert [] == names(store)
+
+
+async def test_what_has_no_room_is_refused_before_it_comes(store: BlobStore, tmp_path: Path):
+    """The error names the folder and both sizes, and nothing is read from the sender."""
+    size = shutil.disk_usage(tmp_path).free + (1 << 40)
+
+    async def untouchable() -> AsyncIterator[bytes]:
+        raise AssertionError("read")
+        yield b""
+
+    with pytest.raises(StorageRefused, match=rf"blobs has \d+ bytes free, and {size} are to come"):
+        await store.take(DIGEST, untouchable(), size_bytes=size)
+
     assert [] == names(store)
 
 
