@@ -6,18 +6,19 @@ import contextlib
 import hashlib
 import os
 import re
-import tempfile
+import secrets
+import shutil
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from hoshikage.core.errors import InvalidRequest, StorageRefused
-from hoshikage.core.files import sync_folder
+from hoshikage.core.files import sync_folder, why_not
 from hoshikage.core.threads import finish_in_thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Iterator
     from hashlib import _Hash as Hash  # has no public name
+    from pathlib import Path
 
 # Between the chunks of an upload and the disk, so that a thread is not asked for each few KiB.
 BUFFER_BYTES: Final = 4 << 20
@@ -46,6 +47,12 @@ def check_digest(text: str) -> str:
     return found[1]
 
 
+def digest_in_name(file: Path) -> str:
+    """The 64 hex digits in the name of a blob; of another file nothing."""
+    found = _BLOB.fullmatch(file.name)
+    return found[1] if found else ""
+
+
 class BlobStore:
     """The folder `blobs` of the data directory: one file `sha256-<hex>` for each content.
 
@@ -68,10 +75,15 @@ class BlobStore:
         path = self.path(digest)
         return path.is_file() and not path.is_symlink()
 
-    async def take(self, digest: str, chunks: AsyncIterator[bytes]) -> bool:
+    async def take(self, digest: str, chunks: AsyncIterator[bytes], *, size_bytes: int = 0) -> bool:
         """Store what is sent, if it is what the digest says. Returns False where it was here already.
 
         It appears under its name whole or not at all; what was refused or broke off leaves nothing behind.
+
+        Args:
+            digest: what it must be.
+            chunks: its content.
+            size_bytes: how much will come, as far as the sender says so; what has no room is refused before it comes.
 
         Raises:
             InvalidRequest: the content has another digest; both are named.
@@ -80,13 +92,14 @@ class BlobStore:
         wanted = check_digest(digest)
         if await finish_in_thread(self.has, digest):
             return False
-        with _refused(self.folder):
-            temporary = await finish_in_thread(self._new_file, wanted)
-        try:
+        temporary = self.folder / f"sha256-{wanted}.{secrets.token_hex(8)}.tmp"
+        try:  # from before the file is there: its making may be what is cancelled
+            await finish_in_thread(self._make, temporary, size_bytes)
             _refuse_other(await _write(temporary, chunks), wanted)
             await finish_in_thread(self._place, temporary, wanted)
         except BaseException:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
             raise
         return True
 
@@ -115,12 +128,17 @@ class BlobStore:
 
     # --- inside ---
 
-    def _new_file(self, digest: str) -> Path:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=self.folder, prefix=f"sha256-{digest}.", suffix=".tmp")
-        os.fchmod(descriptor, 0o644)
-        os.close(descriptor)
-        return Path(name)
+    def _make(self, file: Path, size_bytes: int) -> None:
+        with _refused(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            free = shutil.disk_usage(self.folder).free
+            if size_bytes > free:
+                raise StorageRefused(
+                    f"{self.folder} has {free} bytes free, and {size_bytes} are to come; make room there, then send "
+                    "the file again"
+                )
+            file.touch(mode=0o644, exist_ok=False)
+            file.chmod(0o644)
 
     def _place(self, file: Path, digest: str) -> Path:
         target = self.folder / f"sha256-{digest}"
@@ -186,6 +204,4 @@ def _refused(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StorageRefused(
-            f"{folder} cannot be written: {error.strerror}; make room there, then try again"
-        ) from error
+        raise StorageRefused(f"{folder} cannot be written: {why_not(error, folder)}, then try again") from error

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
 NEW_FILE_MODE = 0o644
+# What SMB and some FUSE file systems say to syncing a folder; they have nothing better to offer.
+_NOT_FOR_FOLDERS = frozenset({errno.EINVAL, errno.ENOTSUP, errno.ENOSYS})
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def write_atomically(file: Path, content: bytes) -> None:
@@ -35,7 +40,7 @@ def write_atomically(file: Path, content: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make new, renamed and deleted names in a folder survive a power cut.
+    """Make new, renamed and deleted names in a folder survive a power cut, as far as its file system can.
 
     Raises:
         OSError: the folder cannot be opened or synced.
@@ -43,5 +48,20 @@ def sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NOT_FOR_FOLDERS:
+            raise
     finally:
         os.close(descriptor)
+
+
+def why_not(error: OSError, folder: Path) -> str:
+    """Why a file in a folder cannot be read or written, and what to do about it."""
+    reason = error.strerror or str(error) or type(error).__name__
+    if error.errno not in _FULL:
+        return f"{reason}; look at its rights and its disk"
+    try:
+        free = f"{shutil.disk_usage(folder).free} bytes are free"
+    except OSError:
+        free = "how much is free cannot be told"
+    return f"{reason} ({free}); make room there"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 import msgspec
 
@@ -19,7 +19,7 @@ MAX_MESSAGES: Final = 1000
 
 
 class _Turn(msgspec.Struct, frozen=True):
-    role: str
+    role: Literal["system", "user", "assistant"]
     content: str = ""
 
 
@@ -36,7 +36,7 @@ def read_messages(content: bytes) -> tuple[Message, ...]:
     """The opening of every conversation.
 
     Raises:
-        DownloadFailed: it is no JSON list of messages.
+        DownloadFailed: it is no JSON list of messages, or one is of nobody that can begin a conversation.
     """
     turns = _read(content, list[_Turn], "messages")
     if len(turns) > MAX_MESSAGES:

@@ -131,9 +131,9 @@ class ModelStore:
         """Whether a blob is here; see `BlobStore.has`."""
         return await asyncio.to_thread(self._blobs.has, digest)
 
-    async def take_blob(self, digest: str, chunks: AsyncIterator[bytes]) -> bool:
+    async def take_blob(self, digest: str, chunks: AsyncIterator[bytes], *, size_bytes: int = 0) -> bool:
         """Store a blob; see `BlobStore.take`."""
-        return await self._blobs.take(digest, chunks)
+        return await self._blobs.take(digest, chunks, size_bytes=size_bytes)
 
     async def keep_tidy(self) -> None:
         """Now and then delete the blobs of models that were never created; ends when it is cancelled."""
@@ -179,8 +179,7 @@ class ModelStore:
             if files.is_split():
                 self._links.make(files.models)
 
-        for blob in files.models if len(files.models) == 1 else ():
-            self._digests.put(blob.file, blob.digest)
+        self._digests.put_all({blob.file: blob.digest for blob in files.models})
         self._registry.put(name, entry, check=still_here, settle=self.settle)
 
 

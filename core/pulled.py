@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
+from hoshikage.core.blobs import digest_in_name
 from hoshikage.core.creation import SOURCE
 from hoshikage.core.errors import DownloadFailed, InvalidRequest, ModelFileError
 from hoshikage.core.gguf import facts_of, read_file, read_header
@@ -65,7 +67,11 @@ class PulledModels:
             DownloadFailed: somebody deleted a file meanwhile.
             RegistryError: the registry cannot be read or written.
         """
-        await finish_in_thread(self._put, name, found, adapters)
+        try:
+            await finish_in_thread(self._put, name, found, adapters)
+        except asyncio.CancelledError:  # by then it may stand in the registry
+            await self._changed()
+            raise
         await self._changed()
 
     # --- inside ---
@@ -80,12 +86,18 @@ class PulledModels:
                 if not file.is_file():
                     raise DownloadFailed(f"{file.name} was deleted while the model was pulled; pull it again")
 
-        self._digests.put(found.file, found.digest)
+        self._digests.put_all(digests_of(found))
         self._registry.put(name, entry_of_pulled(found, adapters), check=check, settle=self._settle)
 
     def _entry(self, name: str) -> ModelEntry | None:
         key = name_key(name)
         return next((e for n, e in self._registry.entries().items() if name_key(n) == key), None)
+
+
+def digests_of(found: Downloaded) -> dict[Path, str]:
+    """The digests of all files of a model, so that none is read for them: those of blobs are their names."""
+    named = {file: digest_in_name(file) for file in found.owned}
+    return {**{file: digest for file, digest in named.items() if digest}, found.file: found.digest}
 
 
 def entry_of_pulled(found: Downloaded, adapters: Sequence[Path] = ()) -> ModelEntry:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     Steps = Callable[[Report], Awaitable[None]]
 
 log = structlog.get_logger(__name__)
+
+# How long to wait for the end of a download that nobody wants any more; a plug-in may be deaf to cancelling.
+STOP_LIMIT_S: Final = 10.0
 
 
 class _Key(NamedTuple):
@@ -60,7 +63,7 @@ class Pulls:
         self._models.check(check_name(name or _without_scheme(reference)))
         key = _Key(name_key(reference), name_key(name), insecure)
         pull = self._running.get(key)
-        if pull is None:
+        if pull is None or pull.is_over:  # it stays as long as somebody still reads how it ended
             pull = self._running[key] = _Pull(self._steps(downloader, reference, name, insecure=insecure), reference)
         asker = pull.join()
         try:
@@ -75,9 +78,10 @@ class Pulls:
     async def stop(self) -> None:
         """End all downloads and begin no more; those who wait are told. Idempotent."""
         self._stopping = True
-        for pull in list(self._running.values()):
+        pulls = list(self._running.values())
+        for pull in pulls:
             pull.fail(_stopped())
-            await pull.end()
+        await asyncio.gather(*(pull.end() for pull in pulls))
 
     # --- inside ---
 
@@ -125,7 +129,13 @@ class _Pull:
     def __init__(self, steps: Steps, reference: str) -> None:
         self._latest: dict[tuple[str, str], DownloadProgress] = {}
         self._askers: list[_Asker] = []
+        self._over = False
         self._task = asyncio.create_task(self._run(steps), name=f"pull {reference}")
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing comes any more."""
+        return self._over
 
     def join(self) -> _Asker:
         """One more asks; the latest of each step is what it hears first."""
@@ -140,13 +150,15 @@ class _Pull:
 
     def fail(self, error: HoshikageError | None) -> None:
         """Tell all that nothing comes any more, and why."""
+        self._over = True
         for asker in self._askers:
             asker.end(error)
 
     async def end(self) -> None:
-        """Stop the download, if it still runs."""
+        """Stop the download, if it still runs, and wait for its end, but not for ever."""
         self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        if not (await asyncio.wait([self._task], timeout=STOP_LIMIT_S))[0]:
+            log.warning("pull_does_not_stop", task=self._task.get_name(), limit_s=STOP_LIMIT_S)
 
     def _report(self, step: DownloadProgress) -> None:
         self._latest[step.status, step.digest] = step
@@ -162,6 +174,7 @@ class _Pull:
             error = failure
         except asyncio.CancelledError:
             log.info("pull_stopped", task=self._task.get_name())
+            self.fail(_stopped())  # whoever did not want it to stop must not wait for ever
             raise
         except Exception:
             log.exception("pull_failed")

@@ -26,7 +26,7 @@ class Served:
         cut_after: close the connection after so many bytes of the body, once for each number.
         hold_after: send so many bytes, then nothing until the server's `release` is set.
         ranges: whether a part may be asked for.
-        claimed: the length announced; else the real one.
+        claimed: the length announced; else the real one; negative: none, and the connection ends with the body.
         statuses: answer these first, one each, before the real one.
     """
 
@@ -115,7 +115,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         if start:
             self.send_header("Content-Range", f"bytes {start}-{len(page.content) - 1}/{len(page.content)}")
-        self.send_header("Content-Length", str(length))
+        if length >= 0:
+            self.send_header("Content-Length", str(length))
+        else:
+            self.close_connection = True
         self.end_headers()
         if self.command == "GET":
             self._send(asked.path, body[start:], page)

@@ -17,7 +17,7 @@ from hoshikage.core.gguf.opening import open_model_file
 from hoshikage.core.gguf.parts import parts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
 log = structlog.get_logger(__name__)
@@ -67,7 +67,7 @@ class CachedDigest(msgspec.Struct, frozen=True):
 
 
 class DigestCache:
-    """Remembers digests in a JSON file by absolute path.
+    """Remembers digests in a JSON file by absolute path; a link is the file that it leads to.
 
     It is only a cache: where it is corrupt or cannot be written, it says so in the log and the digest is
     computed again. Reads need no lock, because every change ends in an atomic rename.
@@ -79,7 +79,7 @@ class DigestCache:
 
     def get(self, file: Path) -> str | None:
         """The digest, if one is known for the file as it is now."""
-        cached = self._entries().get(str(file.absolute()))
+        cached = self._entries().get(os.path.realpath(file))
         if cached is None:
             return None
         try:
@@ -90,14 +90,11 @@ class DigestCache:
 
     def put(self, file: Path, digest: str) -> None:
         """Remember the digest of the file as it is now."""
-        try:
-            size_bytes, mtime_ns = _version(file.stat())
-            entry = CachedDigest(size_bytes=size_bytes, mtime_ns=mtime_ns, sha256=digest)
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(f"{self._path}.lock", timeout=LOCK_LIMIT_S):
-                self._write({**self._entries(), str(file.absolute()): entry})
-        except (OSError, Timeout) as error:
-            log.warning("digest_not_cached", cache=str(self._path), file=str(file), reason=str(error))
+        self.put_all({file: digest})
+
+    def put_all(self, digests: Mapping[Path, str]) -> None:
+        """Remember the digests of several files as they are now, in one go."""
+        self._remember((file, digest, _version_of(file)) for file, digest in digests.items())
 
     def model(self, file: Path) -> str | None:
         """The digest of the whole model, if one is known for each of its files as they are now."""
@@ -124,9 +121,25 @@ class DigestCache:
     def _known_or_read(self, file: Path, progress: Callable[[int], None]) -> str:
         digest = self.get(file)
         if digest is None:
+            before = _version_of(file)  # another file that takes its name now must not get its digest
             digest = sha256_of(file, progress=progress)
-            self.put(file, digest)
+            self._remember([(file, digest, before)])
         return digest
+
+    def _remember(self, found: Iterable[tuple[Path, str, tuple[int, int] | None]]) -> None:
+        entries = {
+            os.path.realpath(file): CachedDigest(size_bytes=version[0], mtime_ns=version[1], sha256=digest)
+            for file, digest, version in found
+            if version is not None
+        }
+        if not entries:
+            return
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(f"{self._path}.lock", timeout=LOCK_LIMIT_S):
+                self._write({**self._entries(), **entries})
+        except (OSError, Timeout) as error:
+            log.warning("digest_not_cached", cache=str(self._path), files=sorted(entries), reason=str(error))
 
     def _write(self, entries: Mapping[str, CachedDigest]) -> None:
         # The standard library's JSON, because paths may hold bytes that are no UTF-8.
@@ -165,6 +178,14 @@ def _after(done: int, progress: Callable[[int], None] | None) -> Callable[[int],
             progress(done + count)
 
     return hear
+
+
+def _version_of(file: Path) -> tuple[int, int] | None:
+    """The version of a file; `None` where it is gone."""
+    try:
+        return _version(file.stat())
+    except OSError:
+        return None
 
 
 def _version(stat: os.stat_result) -> tuple[int, int]:

@@ -26,6 +26,10 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
 
 
+class NamesUnknownNow(DownloadFailed):
+    """Nobody says at the moment what a name means: the network may be away."""
+
+
 def is_public(address: Address) -> bool:
     """Whether an address is one of the open Internet, whatever form of IPv6 it is wrapped in."""
     inner = _wrapped(address)
@@ -85,13 +89,14 @@ class AddressRules:
         Raises:
             AddressRefused: there is none.
         """
-        if {host.lower(), f"{host.lower()}:{port}"} & {allowed.lower() for allowed in self.allowed_hosts}:
+        name = f"[{host}]" if ":" in host else host
+        if {host.lower(), name.lower(), f"{name.lower()}:{port}"} & {allowed.lower() for allowed in self.allowed_hosts}:
             return list(addresses)
         public = [a for a in addresses if is_public(ipaddress.ip_address(a))]
         if not public:
             raise AddressRefused(
-                f"{host}:{port} is refused: it is at {', '.join(addresses)}, which is no public address; if you "
-                f'trust it, name it in the setting pull.allowed_hosts = ["{host}:{port}"]'
+                f"{name}:{port} is refused: it is at {', '.join(addresses)}, which is no public address; if you "
+                f'trust it, name it in the setting pull.allowed_hosts = ["{name}:{port}"]'
             )
         return public
 
@@ -101,14 +106,17 @@ async def find_addresses(host: str, port: int, rules: AddressRules, resolve: Res
 
     Raises:
         AddressRefused: the name leads only to where nothing may be called.
-        DownloadFailed: nobody knows the name, or not in time.
+        NamesUnknownNow: nobody answers what it means, or not in time.
+        DownloadFailed: there is no such name.
     """
     try:
         async with asyncio.timeout(limit_s):
             found = await resolve(host, port)
     except (OSError, UnicodeError) as error:  # a time-out is an OSError; a name over 63 characters no Unicode
         reason = f"no answer within {limit_s:g} s" if isinstance(error, TimeoutError) else str(error)
-        raise DownloadFailed(f"the host {host!r} cannot be found: {reason}; check its spelling and the DNS") from error
+        passes = isinstance(error, TimeoutError) or getattr(error, "errno", None) == socket.EAI_AGAIN
+        kind = NamesUnknownNow if passes else DownloadFailed
+        raise kind(f"the host {host!r} cannot be found: {reason}; check its spelling and the DNS") from error
     return rules.permitted(host, port, [a for a in found if "%" not in a])  # with a zone it is link-local
 
 

@@ -74,10 +74,13 @@ def origin_allowed(origin: str, *, host_header: str, allowed: Collection[str]) -
     """Whether a browser page of this origin may call."""
     if "*" in allowed or origin in allowed:
         return True
-    parts = urlsplit(origin)
+    try:
+        parts = urlsplit(origin)
+        host = parts.hostname or ""
+    except ValueError:
+        return False
     if parts.scheme in APP_SCHEMES:
         return True
-    host = parts.hostname or ""
     return is_local(host) or host == "0.0.0.0" or parts.netloc == host_header  # noqa: S104  an origin, not a bind
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
+import importlib
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Final, Self
 
+import anyio
 import httpx
 
-from hoshikage.core.errors import DownloadFailed
-from hoshikage.core.http.addresses import PORTS, AddressRules, find_addresses, resolve
+from hoshikage.core.errors import AddressRefused, DownloadFailed
+from hoshikage.core.http.addresses import PORTS, AddressRules, NamesUnknownNow, find_addresses, resolve
 from hoshikage.core.threads import finish_in_thread
 
 if TYPE_CHECKING:
@@ -24,6 +27,10 @@ if TYPE_CHECKING:
 MAX_REDIRECTS: Final = 8
 DOCUMENT_BYTES: Final = 4 << 20
 DOCUMENT_LIMIT_S: Final = 60.0
+# What may pass; everything else that a server says stays as it is.
+RETRIED: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+DOCUMENT_TRIES: Final = 3
+FIRST_PAUSE_S: Final = 0.5
 CREDENTIALS: Final = ("authorization", "cookie", "proxy-authorization")
 # Compressed answers would undo the bound on sizes, and ranges of them mean nothing.
 OWN_HEADERS: Final = {"User-Agent": "hoshikage", "Accept-Encoding": "identity"}
@@ -67,7 +74,10 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         self._rules.check_url(request.url)
         host, port = _ascii_host(request.url), request.url.port or PORTS[request.url.scheme]
         limit_s = self._limits.connect_s
-        addresses = await find_addresses(host, port, self._rules, self._find, limit_s=limit_s)
+        try:
+            addresses = await find_addresses(host, port, self._rules, self._find, limit_s=limit_s)
+        except NamesUnknownNow as error:  # as when there is no connection: it is tried again
+            raise httpx.ConnectError(error.message, request=request) from error
         inner = self._by_host.setdefault((host, port), httpx.AsyncHTTPTransport(verify=self._tls, trust_env=False))
         for address in addresses[:-1]:
             with contextlib.suppress(httpx.ConnectError, httpx.ConnectTimeout):
@@ -120,8 +130,7 @@ class Fetcher:
         return cls(rules, FetchLimits(settings.connect_timeout_s, settings.stall_timeout_s))
 
     async def __aenter__(self) -> Self:
-        # Reading all certificates of the world takes too long for the loop.
-        tls = self._tls if self._tls is not None else await finish_in_thread(httpx.create_ssl_context)
+        tls = await finish_in_thread(_prepare, self._tls)
         self._client = httpx.AsyncClient(
             transport=GuardedTransport(self._rules, self._limits, find=self._find, tls=tls),
             timeout=httpx.Timeout(self._limits.stall_s, connect=self._limits.connect_s),
@@ -163,22 +172,48 @@ class Fetcher:
     async def document(
         self, url: str, headers: Mapping[str, str] | None = None, *, limit_bytes: int = DOCUMENT_BYTES
     ) -> Document:
-        """GET something small.
+        """GET something small; a server in trouble is asked again.
 
         Raises:
             AddressRefused: see `stream`.
             DownloadFailed: it cannot be had, is too large, or does not come in time.
         """
         try:
-            async with asyncio.timeout(DOCUMENT_LIMIT_S), self.stream(url, headers) as response:
-                content = await _bounded(response, limit_bytes)
-                return Document(response.request.url, response.status_code, response.headers, content)
+            async with asyncio.timeout(DOCUMENT_LIMIT_S):
+                for tried in range(DOCUMENT_TRIES - 1):
+                    try:
+                        found = await self._try_document(url, headers, limit_bytes)
+                    except httpx.HTTPError as error:
+                        if not may_pass(error):
+                            raise
+                    else:
+                        if found.status not in RETRIED:
+                            return found
+                    await asyncio.sleep(FIRST_PAUSE_S * 2**tried)
+                return await self._try_document(url, headers, limit_bytes)
         except TimeoutError as error:
             raise DownloadFailed(
                 f"{_host(url)} took more than {DOCUMENT_LIMIT_S:g} s for a small answer; try again"
             ) from error
         except httpx.HTTPError as error:
             raise DownloadFailed(f"{_host(url)} cannot be read: {reason_of(error)}; try again later") from error
+
+    async def _try_document(self, url: str, headers: Mapping[str, str] | None, limit_bytes: int) -> Document:
+        async with self.stream(url, headers) as response:
+            content = await _bounded(response, limit_bytes)
+            return Document(response.request.url, response.status_code, response.headers, content)
+
+
+def _prepare(tls: ssl.SSLContext | None) -> ssl.SSLContext:
+    """What takes too long for the loop: reading all certificates of the world, and modules that httpx loads late."""
+    importlib.import_module("httpcore")
+    contextvars.Context().run(anyio.run, anyio.sleep, 0)  # loads what AnyIO needs for asyncio, by its public door
+    return httpx.create_ssl_context() if tls is None else tls
+
+
+def may_pass(error: httpx.HTTPError) -> bool:
+    """Whether to try again after a failure; a certificate is as bad the next time."""
+    return not (isinstance(error, httpx.ConnectError) and "SSL" in str(error))
 
 
 def reason_of(error: httpx.HTTPError) -> str:
@@ -188,7 +223,7 @@ def reason_of(error: httpx.HTTPError) -> str:
             return "no connection in time"
         case httpx.ReadTimeout():
             return "it sends nothing any more"
-        case httpx.ConnectError() if "SSL" in str(error):
+        case httpx.ConnectError() if not may_pass(error):
             return f"no TLS connection ({error}); a server without TLS is called with --insecure"
         case _:
             return str(error) or type(error).__name__
@@ -201,7 +236,15 @@ def _no_cookies() -> CookieJar:
 
 def _next_hop(request: httpx.Request, target: str) -> tuple[httpx.URL, dict[str, str]]:
     """Where a redirect leads, and the headers that may go there: none that say who asks, where the host changes."""
-    url = request.url.join(_parsed(target))
+    try:
+        url = request.url.join(_parsed(target))
+    except (httpx.InvalidURL, ValueError) as error:
+        raise DownloadFailed(f"{request.url.host} redirects to no address: {error}") from error
+    if request.url.scheme == "https" and url.scheme == "http":
+        raise AddressRefused(
+            f"{request.url.host} redirects to plain HTTP at {url.host}, which is never followed from https: "
+            "anybody on the way could change what comes; name an address that stays with https"
+        )
     headers = {name: value for name, value in request.headers.items() if name != "host"}
     if (url.scheme, url.host, url.port) != (request.url.scheme, request.url.host, request.url.port):
         headers = {name: value for name, value in headers.items() if name not in CREDENTIALS}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from hoshikage.core.errors import DownloadFailed
+from hoshikage.core.gguf.parts import MAX_PARTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 DEFAULT_QUANTIZATION: Final = "Q4_K_M"
 SENSIBLE_BITS: Final = 4  # below that, answers suffer more than memory is saved
 FULL_BITS: Final = 16
+MAX_NAMED: Final = 40  # in an error, of the variants that there are; each with so many characters
+MAX_NAME: Final = 100
 
 _SPLIT = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf", re.IGNORECASE)
 _LABEL = re.compile(
@@ -67,7 +70,10 @@ class Variant:
 
 
 def variants_of(files: Iterable[HubFile]) -> list[Variant]:
-    """The models of a repository; one that lacks a part is none, nor is a file with an odd path."""
+    """The models of a repository; one that lacks a part is none, nor is a file with an odd path.
+
+    Whoever lists the files can claim 99999 parts for each, so the work for one does not grow with that number.
+    """
     parts: dict[tuple[str, int], dict[int, HubFile]] = defaultdict(dict)
     for file in files:
         if not file.path.lower().endswith(".gguf") or _BESIDE.search(file.path) or _is_odd(file.path):
@@ -76,8 +82,9 @@ def variants_of(files: Iterable[HubFile]) -> list[Variant]:
         stem, number, count = (
             (split["stem"], int(split["number"]), int(split["count"])) if split else (file.path[:-5], 1, 1)
         )
-        parts[stem, count][number] = file
-    whole = {key: found for key, found in parts.items() if sorted(found) == list(range(1, key[1] + 1))}
+        if 1 <= number <= count <= MAX_PARTS:
+            parts[stem, count][number] = file
+    whole = {key: found for key, found in parts.items() if len(found) == key[1]}
     return [Variant(stem, tuple(found[n] for n in sorted(found))) for (stem, _), found in sorted(whole.items())]
 
 
@@ -93,8 +100,9 @@ def choose(variants: Sequence[Variant], wanted: str, repo: str) -> Variant:
     if fitting:
         return min(fitting, key=lambda v: (-v.answers_to(wanted or DEFAULT_QUANTIZATION), len(v.stem), v.stem))
     if wanted:
-        there = ", ".join(sorted({v.label or v.stem for v in variants}))
-        raise DownloadFailed(f"{repo} has no {wanted}; it has: {there}")
+        there = sorted({(v.label or v.stem)[:MAX_NAME] for v in variants})
+        more = f" and {len(there) - MAX_NAMED} more" if len(there) > MAX_NAMED else ""
+        raise DownloadFailed(f"{repo} has no {wanted}; it has: {', '.join(there[:MAX_NAMED])}{more}")
     sensible = [v for v in variants if _bits(v) >= SENSIBLE_BITS]
     return min(sensible, key=_smallest) if sensible else max(variants, key=_smallest)
 

@@ -9,7 +9,7 @@ from hoshikage.core.blobs import BlobStore, check_digest
 from hoshikage.core.creation import Blob
 from hoshikage.core.errors import DownloadFailed, InvalidRequest, StorageRefused
 from hoshikage.core.http.fetch import Fetcher
-from hoshikage.core.http.transfer import RemoteFile, bring
+from hoshikage.core.http.transfer import RemoteFile, bring_all
 from hoshikage.core.model_parts import read_parameters, read_text
 from hoshikage.core.settings import PullSettings
 from hoshikage.core.split_links import SplitLinks
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hoshikage import Settings
-    from hoshikage.plugins.huggingface.choice import HubFile
+    from hoshikage.plugins.huggingface.choice import HubFile, Variant
 
 
 class HubDownloader:
@@ -60,11 +60,10 @@ class HubDownloader:
         progress(DownloadProgress("pulling manifest"))
         async with Fetcher.of(self._pull, insecure=insecure or hub.is_plain, trusted=hub.own_host) as fetcher:
             commit, files = await hub.files(fetcher, wanted)
-            variant = choose(variants_of(files), wanted.quantization, wanted.repo)
+            variant = await finish_in_thread(_choose, files, wanted)  # a repository may list a hundred thousand files
             parts = await _read_parts(hub, fetcher, wanted.repo, commit, files)
             placed = [self._placed(file, hub, wanted.repo, commit) for file in variant.files]
-            for file in placed:
-                await bring(file, fetcher, progress)
+            await bring_all(placed, fetcher, progress)
         return Downloaded(
             wanted.name,
             await finish_in_thread(self._first, placed),
@@ -96,6 +95,10 @@ class HubDownloader:
         except OSError as error:
             raise StorageRefused(f"the links to the model's parts cannot be made: {error}") from error
         return self._links.first(parts)
+
+
+def _choose(files: Sequence[HubFile], wanted: HubReference) -> Variant:
+    return choose(variants_of(files), wanted.quantization, wanted.repo)
 
 
 def _digest_of(file: HubFile, repo: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import httpx
 import msgspec
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from hoshikage.core.http.fetch import Document, Fetcher
     from hoshikage.plugins.ollama_registry.manifest import Layer
     from hoshikage.plugins.ollama_registry.reference import Reference
+
+
+TOKEN_BYTES: Final = 64 << 10  # no server takes a header that is larger
 
 
 class _Token(msgspec.Struct, frozen=True):
@@ -55,11 +58,19 @@ class RegistryClient:
         Raises:
             DownloadFailed: it cannot be had, or is not what its digest says.
         """
+        what = layer.kind or "config"
+        if layer.size > MAX_TEXT_BYTES:
+            raise DownloadFailed(f"the {what} has {layer.size} bytes; at most {MAX_TEXT_BYTES} are taken")
         document = await self._get(self._reference.url("blobs", layer.digest), {}, limit_bytes=MAX_TEXT_BYTES)
+        if len(document.content) != layer.size:  # the sum of what was announced is what was found bearable
+            raise DownloadFailed(
+                f"{self._reference.host} sends a {what} of {len(document.content)} bytes, not the {layer.size} that "
+                "the manifest announces; the registry's copy is damaged"
+            )
         found = hashlib.sha256(document.content).hexdigest()
         if found != layer.sha256:
             raise DownloadFailed(
-                f"{self._reference.host} sends a {layer.kind or 'config'} with the digest sha256:{found}, not "
+                f"{self._reference.host} sends a {what} with the digest sha256:{found}, not "
                 f"{layer.digest} as the manifest says; the registry's copy is damaged"
             )
         return document.content
@@ -73,7 +84,7 @@ class RegistryClient:
 
     async def _get(self, url: str, headers: Mapping[str, str], limit_bytes: int = DOCUMENT_BYTES) -> Document:
         document = await self._fetcher.document(url, {**headers, **self._token}, limit_bytes=limit_bytes)
-        if document.status == 401 and not self._token:
+        if document.status == 401:  # none yet, or one that has expired
             await self.renew(document.headers.get("www-authenticate", ""))
             document = await self._fetcher.document(url, {**headers, **self._token}, limit_bytes=limit_bytes)
         if document.status != 200:
@@ -99,7 +110,7 @@ class RegistryClient:
                 url = url.copy_add_param("service", service)
         except httpx.InvalidURL as error:
             raise DownloadFailed(f"{self._reference.host} sends for a token to no address: {error}") from error
-        document = await self._fetcher.document(str(url))
+        document = await self._fetcher.document(str(url), limit_bytes=TOKEN_BYTES)
         token = _read_token(document)
         if not token or not token.isascii() or not token.isprintable():
             raise DownloadFailed(

@@ -11,11 +11,11 @@ from hoshikage import Downloaded, DownloadProgress
 from hoshikage.core.blobs import BlobStore
 from hoshikage.core.errors import DownloadFailed, InvalidRequest
 from hoshikage.core.http.fetch import Fetcher
-from hoshikage.core.http.transfer import RemoteFile, bring
+from hoshikage.core.http.transfer import RemoteFile, bring_all
 from hoshikage.core.model_parts import read_messages, read_parameters, read_text
 from hoshikage.core.settings import PullSettings
 from hoshikage.plugins.ollama_registry.client import RegistryClient
-from hoshikage.plugins.ollama_registry.manifest import TEXT_KINDS, WEIGHTS, ModelConfig
+from hoshikage.plugins.ollama_registry.manifest import MAX_NAME, TEXT_KINDS, WEIGHTS, ModelConfig
 from hoshikage.plugins.ollama_registry.reference import OLLAMA_HOST, Reference
 from hoshikage.plugins.ollama_registry.settings import OllamaRegistrySettings
 
@@ -66,8 +66,7 @@ class RegistryDownloader:
             await _check_format(client, manifest, where.name)
             parts = await _read_parts(client, manifest, progress)
             files = [self._placed(layer, where, client) for layer in layers]
-            for file in files:
-                await bring(file, fetcher, progress)
+            await bring_all(files, fetcher, progress)
         return Downloaded(
             where.name,
             files[0].target,
@@ -98,7 +97,8 @@ async def _check_format(client: RegistryClient, manifest: Manifest, name: str) -
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise DownloadFailed(f"the config of {name} cannot be read: {error}") from error
     if config.model_format not in {"", "gguf"}:
-        raise DownloadFailed(f"{name} is in the format {config.model_format}; only GGUF can be used here")
+        found = ascii(config.model_format[:MAX_NAME])
+        raise DownloadFailed(f"{name} is in the format {found}; only GGUF can be used here")
 
 
 async def _read_parts(

@@ -18,6 +18,7 @@ TEXT_KINDS: Final = frozenset({"template", "prompt", "system", "params", "messag
 # A projector, the eyes of a model, is not among them: models that see images are not supported.
 WEIGHTS: Final = frozenset({"model", "adapter"})
 MAX_LAYERS: Final = 64
+MAX_NAME: Final = 100  # of what a registry writes, in an error
 # Template, prompts, license and the like together: they are kept in the registry's file.
 MAX_TEXT_BYTES: Final = 1 << 20
 
@@ -71,7 +72,7 @@ class Manifest(msgspec.Struct, frozen=True, rename="camel"):
         """
         models = [layer for layer in self.layers if layer.kind == "model"]
         if len(models) != 1:
-            kinds = ", ".join(sorted({layer.media_type for layer in self.layers})) or "nothing"
+            kinds = ", ".join(sorted({ascii(layer.media_type[:MAX_NAME]) for layer in self.layers})) or "nothing"
             raise DownloadFailed(
                 f"{name} holds {len(models)} GGUF models where one is due (it has {kinds}); it cannot be used here"
             )

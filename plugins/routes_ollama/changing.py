@@ -6,7 +6,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 import structlog
-from quart import Blueprint, Response
+from quart import Blueprint, Response, request
 
 from hoshikage.core.blobs import check_digest
 from hoshikage.core.creation import NewModel
@@ -71,7 +71,9 @@ def add_blob_routes(blueprint: Blueprint, server: ServerApi) -> None:
         most, stall_s = settings.max_blob_bytes, settings.body_timeout_s
         try:
             check_digest(digest)
-            is_new = await server.store.take_blob(digest, body_chunks(max_bytes=most, stall_s=stall_s))
+            chunks = body_chunks(max_bytes=most, stall_s=stall_s)
+            announced = request.content_length or 0  # of what is over the bound, the pieces themselves say no
+            is_new = await server.store.take_blob(digest, chunks, size_bytes=announced if announced <= most else 0)
         except HoshikageError:
             await drain_body(max_bytes=DRAINED_BYTES, stall_s=stall_s)
             raise

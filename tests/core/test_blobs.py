@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import os
+import shutil
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 CONTENT = b"the stars are out"
 HEX = hashlib.sha256(CONTENT).hexdigest()
 DIGEST = f"sha256:{HEX}"
+LIMIT_S = 5.0
 OTHER = "sha256:" + "0" * 64
 
 
@@ -146,6 +150,56 @@ async def test_a_cancelled_upload_leaves_nothing(store: BlobStore):
 
     assert task.cancelled()
     assert names(store) == []
+
+
+async def test_an_upload_that_is_cancelled_at_its_beginning_leaves_nothing(
+    store: BlobStore, monkeypatch: pytest.MonkeyPatch
+):
+    """Also where the file is just being made."""
+    making, go_on, make = threading.Event(), threading.Event(), store._make
+
+    def slow_make(file: Path, size_bytes: int) -> None:
+        making.set()
+        go_on.wait(LIMIT_S)
+        make(file, size_bytes)
+
+    monkeypatch.setattr(store, "_make", slow_make)
+    task = asyncio.create_task(store.take(DIGEST, sent(CONTENT)))
+    await asyncio.to_thread(making.wait, LIMIT_S)
+    task.cancel()
+    go_on.set()
+    await asyncio.wait([task], timeout=LIMIT_S)
+
+    assert task.cancelled()
+    assert [] == names(store)
+
+
+async def test_what_has_no_room_is_refused_before_it_comes(store: BlobStore, tmp_path: Path):
+    """The error names the folder and both sizes, and nothing is read from the sender."""
+    size = shutil.disk_usage(tmp_path).free + (1 << 40)
+
+    async def untouchable() -> AsyncIterator[bytes]:
+        raise AssertionError("read")
+        yield b""
+
+    with pytest.raises(StorageRefused, match=rf"blobs has \d+ bytes free, and {size} are to come"):
+        await store.take(DIGEST, untouchable(), size_bytes=size)
+
+    assert [] == names(store)
+
+
+async def test_a_full_disk_is_said_with_the_folder_and_what_is_free(store: BlobStore, monkeypatch: pytest.MonkeyPatch):
+    """The error tells where to make room, and how much there is; nothing of the upload stays."""
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+
+    with pytest.raises(StorageRefused, match=r"blobs cannot be written: No space left .*\d+ bytes are free"):
+        await store.take(DIGEST, sent(CONTENT))
+
+    assert [] == names(store)
 
 
 async def test_two_senders_of_one_blob_do_not_mix(store: BlobStore):

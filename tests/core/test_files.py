@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import stat
 from pathlib import Path
 
 import pytest
 
-from hoshikage.core.files import write_atomically
+from hoshikage.core.files import sync_folder, why_not, write_atomically
 
 
 def names_in(folder: Path) -> list[str]:
@@ -96,3 +98,31 @@ def test_a_link_stays_a_link(tmp_path):
     write_atomically(link, b"new")
 
     assert (True, b"new") == (link.is_symlink(), real.read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(errno.ENOSPC, r"No space left .* \(\d+ bytes are free\); make room"), (errno.EACCES, "rights")],
+)
+def test_a_failure_of_the_disk_says_what_to_do(tmp_path: Path, number: int, words: str):
+    """A full disk needs room, and the words say how much there is; everything else needs a look."""
+    assert re.search(words, why_not(OSError(number, os.strerror(number)), tmp_path))
+
+
+def test_a_folder_that_is_gone_has_no_room_to_tell(tmp_path: Path):
+    """The words for a full disk never fail themselves."""
+    assert "cannot be told" in why_not(OSError(errno.ENOSPC, "full"), tmp_path / "gone")
+
+
+def test_a_folder_that_cannot_be_synced_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """SMB and some FUSE file systems refuse it; a disk that fails does not pass."""
+    answers = [errno.EINVAL, errno.EIO]
+
+    def refuse(_: int) -> None:
+        raise OSError(answers.pop(0), "no")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    sync_folder(tmp_path)
+
+    with pytest.raises(OSError, match="no"):
+        sync_folder(tmp_path)

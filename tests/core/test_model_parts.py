@@ -46,6 +46,8 @@ def test_messages_are_read():
         b'[{"content": "x"}]',
         b'["x"]',
         b'[{"role": 1}]',
+        b'[{"role": "tool", "content": "x"}]',
+        b'[{"role": "<|system|>"}]',
         b"[" + b'{"role":"user"},' * MAX_MESSAGES + b'{"role":"user"}]',
     ],
 )

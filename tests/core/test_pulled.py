@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import threading
 from typing import TYPE_CHECKING
 
 import gguf
@@ -10,6 +12,7 @@ import pytest
 from hoshikage import Downloaded, Message
 from hoshikage.core.errors import DownloadFailed, InvalidRequest, ModelFileError
 from hoshikage.core.gguf import DigestCache
+from hoshikage.core.gguf.digest import combined_sha256
 from hoshikage.core.pulled import PulledModels, entry_of_pulled
 from hoshikage.core.registry import ModelEntry, OpeningMessage
 
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from hoshikage.core.registry import Registry
 
 NAME = "team/tiny"
+LIMIT_S = 5.0
 
 
 class Book:
@@ -154,6 +158,47 @@ async def test_adapters_are_told_by_their_headers(book: Book, write_gguf: Callab
     assert entry.options == {"adapters": {"adapter-1": str(adapter)}}
     assert entry.parameters == {"adapters": ["adapter-1"]}
     assert entry.owned == ("model", "lora")
+
+
+async def test_no_part_of_a_split_model_is_read_for_its_digest(
+    book: Book, write_gguf: Callable[..., Path], tmp_path: Path
+):
+    """The digests of all parts are known by their names as blobs, so the whole model's is, and nothing is read."""
+    blobs = []
+    for part in ("one", "two"):
+        file = write_gguf(part)
+        blobs.append(file.rename(tmp_path / f"sha256-{hashlib.sha256(file.read_bytes()).hexdigest()}"))
+    first, second = (tmp_path / "split" / f"model-0000{n}-of-00002.gguf" for n in (1, 2))
+    first.parent.mkdir()
+    first.symlink_to(blobs[0])
+    second.symlink_to(blobs[1])
+
+    found = Downloaded(NAME, first, blobs[0].name[7:], source="hf.co/a/b", owned=tuple(blobs))
+    await book.models.put(NAME, found, ())
+
+    assert combined_sha256([blob.name[7:] for blob in blobs]) == book.digests.model(first)
+
+
+async def test_a_pull_that_is_cancelled_while_it_is_written_down_is_told(
+    book: Book, write_gguf: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+):
+    """The entry cannot be taken back by then, so whoever follows the changes hears of it all the same."""
+    found = downloaded(write_gguf())
+    writing, go_on = threading.Event(), threading.Event()
+
+    def slow_put(_: object) -> None:
+        writing.set()
+        go_on.wait(LIMIT_S)
+
+    monkeypatch.setattr(book.digests, "put_all", slow_put)
+    task = asyncio.create_task(book.models.put(NAME, found, ()))
+    await asyncio.to_thread(writing.wait, LIMIT_S)
+    task.cancel()
+    go_on.set()
+    await asyncio.wait([task], timeout=LIMIT_S)
+
+    assert task.cancelled()
+    assert ([NAME], 1) == (list(book.registry.entries()), book.changes)
 
 
 @pytest.mark.parametrize("damage", ["no_gguf", "truncated", "adapter", "part"])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hoshikage import Downloaded, DownloadProgress
+from hoshikage.core import pulling
 from hoshikage.core.errors import DownloadFailed, HoshikageError, InvalidRequest, ServerStopping
 from hoshikage.core.pulling import Pulls
 
@@ -33,7 +34,8 @@ class HeldDownloader:
     started: int = 0
     cancelled: int = 0
     insecure: bool = False
-    error: Exception | None = None
+    deaf: bool = False
+    error: BaseException | None = None
     begun: asyncio.Event = field(default_factory=asyncio.Event)
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
     report: Callable[[DownloadProgress], None] = lambda _: None
@@ -53,7 +55,9 @@ class HeldDownloader:
             await self.go_on.wait()
         except asyncio.CancelledError:
             self.cancelled += 1
-            raise
+            if not self.deaf:
+                raise
+            await self.go_on.wait()
         if self.error is not None:
             raise self.error
         return Downloaded(reference, self.file, "0" * 64)
@@ -190,6 +194,36 @@ async def test_a_cancelled_asker_leaves(pulls: Pulls, downloader: HeldDownloader
     assert steps[-1].status == "success"
 
 
+@pytest.mark.parametrize("error", [None, DownloadFailed("gone")])
+async def test_who_comes_after_the_end_does_not_wait_for_one_who_still_reads(
+    pulls: Pulls, downloader: HeldDownloader, error: DownloadFailed | None
+):
+    """A download that is over while a slow client has not read its end yet is begun anew, not joined."""
+    slow = pulls.pull(MODEL)
+    await anext(slow)
+    other = asyncio.create_task(all_of(pulls))
+    await asyncio.sleep(0)
+    downloader.error = error
+    downloader.go_on.set()
+    await asyncio.wait([other], timeout=LIMIT_S)
+    downloader.error = None
+
+    steps = await all_of(pulls)
+
+    assert "success" == steps[-1].status
+    assert 2 == downloader.started
+    await slow.aclose()
+
+
+async def test_a_download_that_is_cancelled_from_within_is_told(pulls: Pulls, downloader: HeldDownloader):
+    """A plug-in that cancels its own task leaves nobody waiting."""
+    downloader.go_on.set()
+    downloader.error = asyncio.CancelledError()
+
+    with pytest.raises(ServerStopping, match="pull again"):
+        await all_of(pulls)
+
+
 async def test_all_hear_of_a_failure(pulls: Pulls, downloader: HeldDownloader, models: FakeModels):
     """Each gets the error after what it has not read yet; nothing is registered."""
     downloader.error = DownloadFailed("gone")
@@ -231,6 +265,24 @@ async def test_a_stopping_server_tells_those_who_wait(pulls: Pulls, downloader: 
     with pytest.raises(ServerStopping):
         await all_of(pulls)
     assert (downloader.started, downloader.cancelled) == (1, 1)
+
+
+async def test_a_download_that_is_deaf_does_not_hold_up_the_end(
+    pulls: Pulls, downloader: HeldDownloader, monkeypatch: pytest.MonkeyPatch
+):
+    """All who wait are told at once, whatever the plug-in does, and the end comes after a bounded time."""
+    monkeypatch.setattr(pulling, "STOP_LIMIT_S", 0.02)
+    downloader.deaf = True
+    tasks = [asyncio.create_task(all_of(pulls, name)) for name in (MODEL, "team/other")]
+    await asyncio.wait_for(downloader.begun.wait(), LIMIT_S)
+    await asyncio.sleep(0)
+
+    async with asyncio.timeout(LIMIT_S):
+        await pulls.stop()
+    found = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), LIMIT_S)
+    downloader.go_on.set()
+
+    assert [ServerStopping, ServerStopping] == [type(error) for error in found]
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,26 @@ def test_relative_and_absolute_paths_are_one_file(cache, file_of, monkeypatch):
     assert cache.get(file.relative_to(file.parent)) == DIGEST
 
 
+def test_link_is_the_file_that_it_leads_to(cache, file_of, tmp_path):
+    """What is known of a blob is known of a link to it, and the other way round."""
+    file, link = file_of(b"x"), tmp_path / "link"
+    link.symlink_to(file)
+    cache.put(link, DIGEST)
+
+    assert [DIGEST, DIGEST] == [cache.get(file), cache.get(link)]
+
+
+def test_file_that_takes_the_name_meanwhile_gets_no_digest(cache, tmp_path):
+    """A file that is replaced just after it was read is another one, which nobody has read."""
+    file, other = tmp_path / "m.gguf", tmp_path / "other"
+    file.write_bytes(b"abc")
+    other.write_bytes(b"another")
+
+    cache.read_model(file, progress=lambda _: other.exists() and other.replace(file))
+
+    assert cache.get(file) is None
+
+
 def test_changed_size_forgets_the_digest(cache, file_of):
     """A file of another size is another file, even with the old time."""
     file = file_of(b"x")

@@ -117,6 +117,14 @@ async def test_a_host_that_is_named_may_be_private(allowed: str):
     assert await find_addresses("registry.lan", 5000, rules, private, limit_s=LIMIT_S) == ["10.0.0.1"]
 
 
+@pytest.mark.parametrize("allowed", ["[::1]:5000", "[::1]", "::1"])
+def test_an_ipv6_address_is_named_as_in_an_url(allowed: str):
+    """In brackets, as the address of a mirror in the settings has it and as the error advises, or bare."""
+    assert ["::1"] == AddressRules([allowed]).permitted("::1", 5000, ["::1"])
+    with pytest.raises(AddressRefused, match=r'pull\.allowed_hosts = \["\[::1\]:5000"\]'):
+        AddressRules().permitted("::1", 5000, ["::1"])
+
+
 @pytest.mark.parametrize("allowed", ["registry.lan:5001", "lan", "", "*"])
 async def test_permission_is_for_that_host_and_port_alone(allowed: str):
     """Another port or a part of the name is no permission, and the error says which setting would be."""

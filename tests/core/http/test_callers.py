@@ -75,6 +75,8 @@ def test_an_open_server_answers_for_every_host():
         ("https://server.example:8000", True),
         ("https://evil.com", False),
         ("null", False),
+        ("http://[", False),
+        ("http://[::1", False),
     ],
 )
 def test_origins_of_apps_and_this_machine_may_call(origin: str, *, allowed: bool):

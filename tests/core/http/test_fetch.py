@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import ssl
 import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from hoshikage.core.errors import AddressRefused, DownloadFailed
+from hoshikage.core.http import fetch
 from hoshikage.core.http.addresses import AddressRules
 from hoshikage.core.http.fetch import Fetcher, FetchLimits
 from tests.file_server import FileServer, Served
@@ -14,6 +16,13 @@ from tests.file_server import FileServer, Served
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pauses between tries are short here."""
+    monkeypatch.setattr(fetch, "FIRST_PAUSE_S", 0.001)
+
 
 SECRET = {"Authorization": "Bearer secret"}
 
@@ -203,6 +212,72 @@ async def test_unknown_certificates_are_refused(tls_server: tuple[FileServer, li
             await fetcher.document(f"https://models.example:{server.port}/x")
 
 
+async def test_a_redirect_from_https_to_http_is_refused(
+    tls_server: tuple[FileServer, list[str | None]], server: FileServer, certificate: Path
+):
+    """Also where plain HTTP is allowed: what began with TLS never goes on without, and the other host hears nothing."""
+    secure, _ = tls_server
+    secure.pages["/x"] = redirect(f"{server.url}/y")
+    rules = AddressRules(["models.example", server.host], plain_http=True)
+    tls = ssl.create_default_context(cafile=certificate)
+
+    async with Fetcher(rules, find=loopback, tls=tls) as fetcher:
+        with pytest.raises(AddressRefused, match="plain HTTP at 127"):
+            await fetcher.document(f"https://models.example:{secure.port}/x")
+
+    assert [] == server.asked
+
+
+@pytest.mark.parametrize("page", [Served(b"ok", statuses=[503, 429]), Served(b"ok", cut_after=[1, 0])])
+async def test_a_server_in_trouble_is_asked_again(server: FileServer, page: Served):
+    """What may pass does not end a pull: a busy server, a connection that breaks."""
+    server.pages["/x"] = page
+
+    async with fetcher_for(server) as fetcher:
+        found = await fetcher.document(f"{server.url}/x")
+
+    assert (200, b"ok", 3) == (found.status, found.content, len(server.asked))
+
+
+async def test_lasting_trouble_is_the_answer(server: FileServer):
+    """The tries are bounded; then the caller sees what the server says."""
+    server.pages["/x"] = Served(b"", 503)
+
+    async with fetcher_for(server) as fetcher:
+        found = await fetcher.document(f"{server.url}/x")
+
+    assert (503, fetch.DOCUMENT_TRIES) == (found.status, len(server.asked))
+
+
+ON_THE_LOOP = """
+import asyncio, sys, threading
+from hoshikage.core.http.addresses import AddressRules
+from hoshikage.core.http.fetch import Fetcher
+
+class Spy:
+    def find_spec(self, name, path=None, target=None):
+        if threading.current_thread() is threading.main_thread():
+            print(name)
+
+async def main():
+    await asyncio.to_thread(int)  # the pool of threads loads its own modules
+    sys.meta_path.insert(0, Spy())
+    async with Fetcher(AddressRules([sys.argv[1]], plain_http=True)) as fetcher:
+        await fetcher.document(f"http://{sys.argv[1]}/x")
+
+asyncio.run(main())
+"""
+
+
+def test_no_module_is_loaded_on_the_loop(server: FileServer):
+    """The first download in a server's life holds up nobody while httpx loads what it puts off."""
+    server.pages["/x"] = Served(b"here")
+
+    done = subprocess.run([sys.executable, "-c", ON_THE_LOOP, server.host], capture_output=True, text=True, check=True)
+
+    assert "" == done.stdout
+
+
 async def test_redirects_end(server: FileServer):
     """A circle of redirects is an error after a few."""
     server.pages["/x"] = redirect("/x")
@@ -243,7 +318,7 @@ async def test_a_closed_port_is_one_error(server: FileServer):
 
 async def test_an_answer_that_breaks_off_is_an_error(server: FileServer):
     """Half a document is none."""
-    server.pages["/x"] = Served(b"x" * 1000, cut_after=[10])
+    server.pages["/x"] = Served(b"x" * 1000, cut_after=[10] * fetch.DOCUMENT_TRIES)
 
     async with fetcher_for(server) as fetcher:
         with pytest.raises(DownloadFailed):

@@ -5,9 +5,10 @@ import hashlib
 import random
 import resource
 import shutil
+import socket
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -17,7 +18,7 @@ from hoshikage.core.errors import DownloadFailed, StorageRefused
 from hoshikage.core.http import transfer
 from hoshikage.core.http.addresses import AddressRules
 from hoshikage.core.http.fetch import Fetcher, FetchLimits
-from hoshikage.core.http.transfer import RemoteFile, bring
+from hoshikage.core.http.transfer import RemoteFile, bring, bring_all
 from tests.file_server import FileServer, Served
 
 if TYPE_CHECKING:
@@ -115,9 +116,44 @@ async def test_an_interrupted_transfer_goes_on(server: FileServer, fetcher: Fetc
     assert [a.headers.get("Range") for a in server.asked] == [None, "bytes=1200000-", "bytes=2100000-"]
 
 
+async def test_a_network_that_is_away_for_a_while_ends_nothing(server: FileServer, tmp_path: Path):
+    """While it is away not even names are known; the transfer goes on when they are again."""
+    server.pages[PATH] = Served(CONTENT, cut_after=[1_200_000])
+    away = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+    answers = [None, away, TimeoutError(), None]
+
+    async def find(host: str, port: int) -> list[str]:
+        if error := answers.pop(0):
+            raise error
+        return ["127.0.0.1"]
+
+    file = replace(remote(server, tmp_path), url=f"http://models.example:{server.port}{PATH}")
+    async with Fetcher(AddressRules(["models.example"], plain_http=True), find=find) as fetcher:
+        await bring(file, fetcher, ignore)
+
+    assert CONTENT == file.target.read_bytes()
+    assert [] == answers
+
+
+async def test_a_name_that_is_none_is_final(server: FileServer, tmp_path: Path):
+    """A host that does not exist is asked for once."""
+    asked = []
+
+    async def find(host: str, port: int) -> list[str]:
+        asked.append(host)
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    file = replace(remote(server, tmp_path), url=f"http://models.example:{server.port}{PATH}")
+    async with Fetcher(AddressRules(["models.example"], plain_http=True), find=find) as fetcher:
+        with pytest.raises(DownloadFailed, match="check its spelling"):
+            await bring(file, fetcher, ignore)
+
+    assert ["models.example"] == asked
+
+
 async def test_a_later_try_goes_on_where_the_first_ended(server: FileServer, fetcher: Fetcher, tmp_path: Path):
     """Giving up keeps what is here, the error says so, and the next call asks for the rest only."""
-    page = server.pages[PATH] = Served(CONTENT, cut_after=[1_000_000, 0, 0, 0, 0])
+    page = server.pages[PATH] = Served(CONTENT, cut_after=[1_000_000, *[0] * transfer.MAX_FAILURES])
     file = remote(server, tmp_path)
 
     with pytest.raises(DownloadFailed, match="1000000 of 3000000 bytes are here"):
@@ -178,12 +214,112 @@ async def test_another_content_is_deleted(server: FileServer, fetcher: Fetcher, 
     assert left(tmp_path) == []
 
 
-async def test_a_server_that_sends_too_much_is_cut_off(server: FileServer, fetcher: Fetcher, tmp_path: Path):
-    """More than was announced is refused before it fills the disk."""
-    with pytest.raises(DownloadFailed, match="more than the 1000 bytes"):
+@pytest.mark.parametrize(
+    ("claimed", "words"), [(None, "its file has 3000000 bytes, not the 1000"), (-1, "more than the 1000 bytes")]
+)
+async def test_a_server_that_sends_too_much_is_cut_off(
+    server: FileServer, fetcher: Fetcher, tmp_path: Path, claimed: int | None, words: str
+):
+    """More than was announced is refused before it fills the disk, whether the server says so or not."""
+    server.pages[PATH] = Served(CONTENT, claimed=claimed)
+
+    with pytest.raises(DownloadFailed, match=words):
         await bring(remote(server, tmp_path, size_bytes=1000), fetcher, ignore)
 
     assert left(tmp_path) == []
+
+
+async def test_another_page_is_not_glued_to_what_is_here(server: FileServer, fetcher: Fetcher, tmp_path: Path):
+    """A page of a proxy in the place of the file is an error that names both sizes; what is here stays as it is."""
+    file = remote(server, tmp_path)
+    file.partial.write_bytes(CONTENT[:1000])
+    server.pages[PATH] = Served(b"<html>log in first</html>", ranges=False)
+
+    with pytest.raises(DownloadFailed, match="25 bytes, not the 3000000"):
+        await bring(file, fetcher, ignore)
+
+    assert CONTENT[:1000] == file.partial.read_bytes()
+
+
+async def test_a_server_without_ranges_costs_nothing_that_is_here(server: FileServer, fetcher: Fetcher, tmp_path: Path):
+    """Where it sends all again and breaks off early, the rest is still what is missing at the next try."""
+    file = remote(server, tmp_path)
+    file.partial.write_bytes(CONTENT[:2_000_000])
+    cuts = [1_000_000] * transfer.MAX_FAILURES
+    page = server.pages[PATH] = Served(CONTENT, ranges=False, cut_after=cuts)
+
+    with pytest.raises(DownloadFailed, match="2000000 of 3000000 bytes are here"):
+        await bring(file, fetcher, ignore)
+    kept = file.partial.read_bytes()
+    page.cut_after.clear()
+    await bring(file, fetcher, ignore)
+
+    assert CONTENT[:2_000_000] == kept
+    assert CONTENT == file.target.read_bytes()
+
+
+async def test_one_wrong_part_costs_nothing_that_is_here(server: FileServer, fetcher: Fetcher, tmp_path: Path):
+    """A server that errs once is asked for the same part again, not for all."""
+    file = remote(server, tmp_path)
+    file.partial.write_bytes(CONTENT[:2_000_000])
+    answers = [Served(b"", 206, {"Content-Range": "bytes 5-9/3000000"}, ranges=False), Served(CONTENT)]
+    server.pages[PATH] = lambda _: answers.pop(0)
+
+    await bring(file, fetcher, ignore)
+
+    assert CONTENT == file.target.read_bytes()
+    assert 1_000_000 == server.sent[PATH]
+
+
+async def test_a_file_that_is_shorter_at_the_server_is_given_up(server: FileServer, fetcher: Fetcher, tmp_path: Path):
+    """A server that has no more than a part, and says so only when asked for the rest, is not asked for ever."""
+    short = Served(CONTENT[:2_000_000], claimed=-1)
+    no_more = Served(b"", 416, {"Content-Range": "bytes */2000000"})
+    server.pages[PATH] = lambda asked: no_more if asked.headers.get("Range") else short
+
+    async with asyncio.timeout(LIMIT_S):
+        with pytest.raises(DownloadFailed, match="2000000 of 3000000 bytes are here"):
+            await bring(remote(server, tmp_path), fetcher, ignore)
+
+    assert len(server.asked) <= transfer.MAX_FAILURES + 1
+
+
+async def test_a_partial_file_that_somebody_replaced_gets_no_name(server: FileServer, fetcher: Fetcher, tmp_path: Path):
+    """Whoever deletes it in the middle, and begins another, does not get that one taken for the whole file."""
+    server.pages[PATH] = Served(CONTENT, hold_after=2_000_000)
+    file = remote(server, tmp_path)
+    task = asyncio.create_task(bring(file, fetcher, ignore))
+    await asyncio.to_thread(server.holding.wait, LIMIT_S)
+    file.partial.unlink()
+    file.partial.write_bytes(b"of somebody else")
+    server.release.set()
+
+    with pytest.raises(DownloadFailed, match="was deleted while it came"):
+        await asyncio.wait_for(task, LIMIT_S)
+
+    assert ["file-partial"] == left(tmp_path)
+
+
+async def test_the_folder_is_synced_when_the_file_is_there(
+    server: FileServer, fetcher: Fetcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The name survives a power cut before anybody writes it down."""
+    synced: list[list[str]] = []
+    monkeypatch.setattr(transfer, "sync_folder", lambda folder: synced.append(left(folder)))
+
+    await bring(remote(server, tmp_path), fetcher, ignore)
+
+    assert [["file"]] == synced
+
+
+async def test_nothing_that_came_leaves_no_empty_file(server: FileServer, fetcher: Fetcher, tmp_path: Path):
+    """After a refusal the folder is as it was."""
+    server.pages[PATH] = Served(b"", 404)
+
+    with pytest.raises(DownloadFailed):
+        await bring(remote(server, tmp_path), fetcher, ignore)
+
+    assert [] == left(tmp_path)
 
 
 async def test_a_body_that_is_shorter_than_announced_is_not_taken(server: FileServer, fetcher: Fetcher, tmp_path: Path):
@@ -307,13 +443,25 @@ async def test_a_link_in_the_place_of_the_partial_is_not_followed(server: FileSe
 
 
 async def test_too_small_a_disk_is_said_before_the_first_byte(server: FileServer, fetcher: Fetcher, tmp_path: Path):
-    """What cannot fit is refused with both numbers, and nothing is asked for."""
-    size = shutil.disk_usage(tmp_path).free + (1 << 30)
+    """Files that do not fit all together are refused with both numbers, and nothing is asked for."""
+    size = shutil.disk_usage(tmp_path).free * 6 // 10
+    first = remote(server, tmp_path, size_bytes=size)
+    second = replace(first, target=tmp_path / "done" / "second", partial=tmp_path / "second-partial")
 
     with pytest.raises(StorageRefused, match=r"bytes free, and \d+ more"):
-        await bring(remote(server, tmp_path, size_bytes=size), fetcher, ignore)
+        await bring_all([first, second], fetcher, ignore)
 
     assert server.asked == []
+
+
+async def test_what_is_here_needs_no_room(server: FileServer, fetcher: Fetcher, tmp_path: Path):
+    """A file that is here, and the same file twice, are not counted again."""
+    file = remote(server, tmp_path)
+    await bring_all([file, file], fetcher, ignore)
+
+    await bring_all([file], fetcher, ignore)
+
+    assert len(server.asked) == 1
 
 
 @dataclass
@@ -347,14 +495,12 @@ class SmallDisk:
             self.make_room()
 
 
-async def test_a_disk_that_fills_up_keeps_what_is_there(
-    server: FileServer, fetcher: Fetcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+async def test_a_disk_that_fills_up_keeps_what_is_there(server: FileServer, fetcher: Fetcher, tmp_path: Path):
     """Another program takes the room meanwhile: one clear error, and with room again only the rest comes."""
-    monkeypatch.setattr(transfer, "_require_space", lambda *_: None)  # as if there had been room at first
     with SmallDisk(tmp_path / "disk") as disk:
         file = remote(server, disk.folder)
-        with pytest.raises(StorageRefused, match=r"cannot be written: .*make room"):
+        words = r"disk/file-partial cannot be written: .*\d+ bytes are free.*of 3000000 bytes \d+ are"
+        with pytest.raises(StorageRefused, match=words):
             await bring(file, fetcher, ignore)
         kept = file.partial.stat().st_size
         disk.make_room()

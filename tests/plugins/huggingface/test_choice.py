@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from hoshikage.core.errors import DownloadFailed
@@ -107,3 +109,28 @@ def test_an_exact_name_goes_before_a_longer_one():
 def test_paths_that_lead_elsewhere_are_passed_over(path: str):
     """A listing with such a path is no source of a file."""
     assert variants_of(repo(path)) == []
+
+
+def test_claims_of_many_parts_cost_nothing():
+    """A repository in which each of many files says that it is one of 99999 is looked through at once, and is empty."""
+    files = repo(*(f"m{number}-00001-of-99999.gguf" for number in range(5000)))
+    before = time.process_time()
+
+    assert [] == variants_of(files)
+    assert time.process_time() - before < 2.0
+
+
+def test_parts_with_other_numbers_are_no_model():
+    """A number beyond the count, or none, does not stand in for a part that is missing."""
+    assert [] == variants_of(repo("m-00000-of-00002.gguf", "m-00001-of-00002.gguf"))
+    assert [] == variants_of(repo("m-00001-of-00002.gguf", "m-00003-of-00002.gguf"))
+
+
+def test_an_error_names_some_of_very_many():
+    """A repository with thousands of models, or with a name that has no end, does not fill the client's screen."""
+    files = repo(*(f"{'x' * 1000}{number}.gguf" for number in range(3000)), *(f"m{n}.gguf" for n in range(100)))
+
+    with pytest.raises(DownloadFailed, match=r"has no Q8_0; .* and \d+ more") as caught:
+        choose(variants_of(files), "Q8_0", "org/repo")
+
+    assert len(caught.value.message) < 10_000

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from hoshikage import DownloadProgress
 from hoshikage.core.errors import AddressRefused, DownloadFailed
-from hoshikage.core.http import transfer
+from hoshikage.core.http import fetch, transfer
 from hoshikage.core.settings import PullSettings
 from hoshikage.plugins.huggingface.downloader import HubDownloader
 from hoshikage.plugins.huggingface.settings import HuggingFaceSettings
@@ -32,7 +34,8 @@ def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "no-token"))
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(transfer, "FIRST_PAUSE_S", 0.001)
+    for module in (fetch, transfer):
+        monkeypatch.setattr(module, "FIRST_PAUSE_S", 0.001)
 
 
 @pytest.fixture
@@ -159,7 +162,7 @@ async def test_a_split_model_lies_together(downloader: HubDownloader, hub: FileS
 async def test_an_interrupted_download_is_resumed(downloader: HubDownloader, hub: FileServer, cdn: FileServer):
     """What is here is not sent again, though the way to the file is asked for anew."""
     publish(hub, cdn, {"m-Q4_0.gguf": WEIGHTS})
-    page = cdn.pages[f"/{SHA256}"] = Served(WEIGHTS, cut_after=[900_000, 0, 0, 0, 0])
+    page = cdn.pages[f"/{SHA256}"] = Served(WEIGHTS, cut_after=[900_000, *[0] * transfer.MAX_FAILURES])
     with pytest.raises(DownloadFailed, match="900000 of"):
         await downloader.download("hf.co/org/tiny-GGUF", ignore)
     page.cut_after.clear()
@@ -247,6 +250,61 @@ async def test_the_hubs_refusals_are_explained(downloader: HubDownloader, hub: F
         await downloader.download("hf.co/org/tiny-GGUF", ignore)
 
     assert TOKEN not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (HuggingFaceSettings(endpoint="huggingface.co"), "address 'huggingface.co' is none"),
+        (HuggingFaceSettings(endpoint="http://[::1"), "is none; set huggingface.endpoint"),
+        (HuggingFaceSettings(token="hf_秘密"), "characters that no token has"),
+        (HuggingFaceSettings(token="hf_x\r\nX-Evil: 1"), "characters that no token has"),
+    ],
+)
+async def test_settings_that_cannot_be_used_are_named(tmp_path: Path, settings: HuggingFaceSettings, words: str):
+    """The error says which setting it is; a token stays out of it."""
+    with pytest.raises(DownloadFailed, match=words) as caught:
+        await HubDownloader(tmp_path, PullSettings(), settings).download("hf.co/org/tiny-GGUF", ignore)
+
+    assert "hf_" not in caught.value.message
+
+
+@pytest.mark.parametrize("size", [-1, 1 << 80])
+async def test_a_size_that_is_none_is_refused(downloader: HubDownloader, hub: FileServer, size: int):
+    """A negative size, or one beyond all disks, is an error of the listing."""
+    listing = {"sha": COMMIT, "siblings": [{"rfilename": "m-Q4_0.gguf", "lfs": {"sha256": SHA256, "size": size}}]}
+    hub.pages["/api/models/org/tiny-GGUF"] = Served(json.dumps(listing).encode())
+
+    with pytest.raises(DownloadFailed, match="cannot be read"):
+        await downloader.download("hf.co/org/tiny-GGUF", ignore)
+
+
+ON_THE_LOOP = """
+import asyncio, sys, threading
+from hoshikage.core.threads import finish_in_thread
+from hoshikage.plugins.huggingface.hub import Hub
+from hoshikage.plugins.huggingface.settings import HuggingFaceSettings
+
+class Spy:
+    def find_spec(self, name, path=None, target=None):
+        if threading.current_thread() is threading.main_thread():
+            print(name)
+
+async def main():
+    await asyncio.to_thread(int)  # the pool of threads loads its own modules
+    sys.meta_path.insert(0, Spy())
+    hub = await finish_in_thread(Hub.of, HuggingFaceSettings())
+    hub.url("org/repo", "main", "m.gguf")
+
+asyncio.run(main())
+"""
+
+
+def test_no_module_is_loaded_on_the_loop():
+    """The Hub's library, which loads its parts late, holds up nobody."""
+    done = subprocess.run([sys.executable, "-c", ON_THE_LOOP], capture_output=True, text=True, check=True)
+
+    assert "" == done.stdout
 
 
 def test_only_the_hubs_names_are_accepted(downloader: HubDownloader):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hoshikage.core.blobs import BlobStore
-from hoshikage.core.http import transfer
+from hoshikage.core.http import fetch, transfer
 from hoshikage.core.settings import PullSettings
 from hoshikage.plugins.ollama_registry.downloader import RegistryDownloader
 from tests.file_server import FileServer
@@ -51,4 +51,5 @@ def downloader_for(blobs: BlobStore) -> Callable[..., RegistryDownloader]:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses between tries are short here."""
-    monkeypatch.setattr(transfer, "FIRST_PAUSE_S", 0.001)
+    for module in (fetch, transfer):
+        monkeypatch.setattr(module, "FIRST_PAUSE_S", 0.001)

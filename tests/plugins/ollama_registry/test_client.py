@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import itertools
 import json
 import subprocess
 import time
@@ -14,6 +16,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from hoshikage.core.errors import AddressRefused, DownloadFailed
+from hoshikage.plugins.ollama_registry.manifest import LAYER_PREFIX
 from tests.file_server import FileServer, Served
 from tests.oci_registry import OciRegistry, free_port
 from tests.plugins.ollama_registry.test_downloader import SHA256, WEIGHTS, ignore, play
@@ -96,10 +99,13 @@ async def test_a_real_registry_gets_the_token_that_it_asks_for(
 
 
 def challenge(
-    server: FileServer, realm: str, valid: Callable[[str], bool] = lambda token: token == "Bearer t1"
+    server: FileServer,
+    realm: str,
+    valid: Callable[[str], bool] = lambda token: token == "Bearer t1",
+    **manifest: object,
 ) -> None:
     """Let the server want a token for everything that it has."""
-    play(server)
+    play(server, **manifest)
     wanted = Served(
         b"", 401, {"WWW-Authenticate": f'Bearer realm="{realm}",service="s",scope="repository:team/tiny:pull"'}
     )
@@ -145,6 +151,32 @@ async def test_an_expired_token_is_replaced(server: FileServer, downloader_for: 
 
     assert found.file.read_bytes() == WEIGHTS
     assert server.sent[path] == len(WEIGHTS)
+
+
+async def test_a_token_that_expires_between_small_answers_is_replaced(server: FileServer, downloader_for: Build):
+    """A token that lasts for one request is asked for as often as it takes."""
+    text = b"be kind"
+    digest = f"sha256:{hashlib.sha256(text).hexdigest()}"
+    given: list[str] = []
+    weights = {"mediaType": f"{LAYER_PREFIX}model", "digest": f"sha256:{SHA256}", "size": len(WEIGHTS)}
+    system = {"mediaType": f"{LAYER_PREFIX}system", "digest": digest, "size": len(text)}
+    server.pages[f"/v2/team/tiny/blobs/{digest}"] = Served(text)
+
+    def once(token: str) -> bool:
+        return bool(given) and token == f"Bearer {given.pop()}"
+
+    challenge(server, f"{server.url}/token", once, layers=[weights, system])
+    numbers = itertools.count()
+
+    def give(_: Asked) -> Served:
+        given.append(f"t{next(numbers)}")
+        return Served(json.dumps({"token": given[-1]}).encode())
+
+    server.pages["/token"] = give
+
+    found = await downloader_for(server.host).download("team/tiny", ignore, insecure=True)
+
+    assert found.system == "be kind"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 from typing import TYPE_CHECKING
@@ -8,6 +9,7 @@ import pytest
 
 from hoshikage import DownloadProgress, Message
 from hoshikage.core.errors import AddressRefused, DownloadFailed
+from hoshikage.core.http import transfer
 from hoshikage.plugins.ollama_registry.manifest import LAYER_PREFIX
 from tests.file_server import Served
 
@@ -166,7 +168,7 @@ async def test_an_interrupted_download_is_resumed_without_a_byte_twice(
 ):
     """The connection breaks in the middle, every try ends; the next pull asks for the rest only."""
     path = f"/v2/team/tiny/blobs/sha256:{SHA256}"
-    play(server, Served(WEIGHTS, cut_after=[900_000, 0, 0, 0, 0]))
+    play(server, Served(WEIGHTS, cut_after=[900_000, *[0] * transfer.MAX_FAILURES]))
     downloader = downloader_for(server.host)
     with pytest.raises(DownloadFailed, match="900000 of"):
         await downloader.download("team/tiny", ignore, insecure=True)
@@ -190,6 +192,69 @@ async def test_a_manifest_with_a_path_in_it_is_refused(
 
     assert len(server.asked) == 1
     assert files(blobs) == []
+
+
+async def test_a_text_longer_than_announced_is_refused(server: FileServer, downloader_for: Build):
+    """Texts whose sizes are understated do not get past the bound on all of them together."""
+    text = b"x" * 100_000
+    digest = f"sha256:{hashlib.sha256(text).hexdigest()}"
+    weights = {"mediaType": f"{LAYER_PREFIX}model", "digest": f"sha256:{SHA256}", "size": len(WEIGHTS)}
+    licence = {"mediaType": f"{LAYER_PREFIX}license", "digest": digest, "size": 1}
+    play(server, layers=[weights, licence])
+    server.pages[f"/v2/team/tiny/blobs/{digest}"] = Served(text)
+
+    with pytest.raises(DownloadFailed, match="a license of 100000 bytes, not the 1"):
+        await downloader_for(server.host).download("team/tiny", ignore, insecure=True)
+
+    assert SHA256 not in " ".join(server.sent)
+
+
+async def test_a_config_without_end_is_not_asked_for(server: FileServer, downloader_for: Build):
+    """Its size is known beforehand."""
+    play(server, config={"mediaType": "x", "digest": f"sha256:{SHA256}", "size": 1 << 40})
+
+    with pytest.raises(DownloadFailed, match="config has 1099511627776 bytes"):
+        await downloader_for(server.host).download("team/tiny", ignore, insecure=True)
+
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("size", [-1, 1 << 80, 1.5, "5"])
+async def test_a_size_that_is_none_is_refused(server: FileServer, downloader_for: Build, size: object):
+    """A manifest with a negative, absurd or mistyped size cannot be read."""
+    play(server, layers=[{"mediaType": f"{LAYER_PREFIX}model", "digest": f"sha256:{SHA256}", "size": size}])
+
+    with pytest.raises(DownloadFailed, match="cannot be read"):
+        await downloader_for(server.host).download("team/tiny", ignore, insecure=True)
+
+
+async def test_a_registrys_words_are_bounded_in_an_error(server: FileServer, downloader_for: Build):
+    """A media type of megabytes, or with control characters for the terminal, reaches nobody as it is."""
+    play(server, layers=[{"mediaType": "\x1b[2J" + "x" * 1_000_000, "digest": f"sha256:{SHA256}", "size": 1}])
+
+    with pytest.raises(DownloadFailed, match="0 GGUF models") as caught:
+        await downloader_for(server.host).download("team/tiny", ignore, insecure=True)
+
+    assert len(caught.value.message) < 1000
+    assert caught.value.message.isprintable()
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b'{"layers": [{"mediaType": "\xff"}]}', b"[" * 1_000_000, b""])
+async def test_a_manifest_that_is_no_json_is_refused(server: FileServer, downloader_for: Build, content: bytes):
+    """Bad UTF-8, endless nesting and nothing at all are one error."""
+    server.pages["/v2/team/tiny/manifests/latest"] = Served(content)
+
+    with pytest.raises(DownloadFailed, match="manifest of team/tiny cannot be read"):
+        await downloader_for(server.host).download("team/tiny", ignore, insecure=True)
+
+
+async def test_a_compressed_answer_is_not_unpacked(server: FileServer, downloader_for: Build):
+    """What a server compresses though nobody asked for it fills no memory: it is an error."""
+    bomb = gzip.compress(bytes(64 << 20))
+    server.pages["/v2/team/tiny/manifests/latest"] = Served(bomb, headers={"Content-Encoding": "gzip"})
+
+    with pytest.raises(DownloadFailed, match="cannot be read"):
+        await downloader_for(server.host).download("team/tiny", ignore, insecure=True)
 
 
 async def test_a_huge_manifest_is_cut_off(server: FileServer, downloader_for: Build):

@@ -6,6 +6,7 @@ import hashlib
 import json
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPResponse
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -21,7 +22,7 @@ from tests.server import ServerProcess
 from tests.wire import until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 MAX_BLOB_BYTES = 300_000_000
@@ -158,6 +159,25 @@ def test_too_big_a_blob_is_refused(server: ServerProcess):
         answer = connection.recv(65536)
 
     assert answer.startswith(b"HTTP/1.1 413")
+
+
+def test_a_blob_without_room_is_refused(start_server: Callable[..., ServerProcess]):
+    """By the length that the client announces, before anything is sent; the answer names the folder and the bytes."""
+    server = start_server(HOSHIKAGE_SERVER__MAX_BLOB_BYTES=str(1 << 60))
+    host, port = server.url.removeprefix("http://").split(":")
+    length = 1 << 59
+    with socket.create_connection((host, int(port)), timeout=LIMIT_S) as connection:
+        head_lines = f"POST /api/blobs/{digest_of(b'')} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\n\r\n"
+        connection.sendall(head_lines.encode() + b"x")
+
+        answer = HTTPResponse(connection)
+        answer.begin()
+        problem = json.loads(answer.read())["error"]
+
+    assert 507 == answer.status
+    assert f"{length} are to come" in problem
+    assert str(server.data_dir / "blobs") in problem
+    assert [] == blobs(server)
 
 
 def test_other_bodies_keep_their_bound(server: ServerProcess):
