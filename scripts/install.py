@@ -5,17 +5,27 @@ Usage: install.py VENV REQUIREMENT
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 OLDEST = (3, 11)
 LAST_LINES = 25
 COMPILE_STEP = re.compile(r"\[(\d+)/(\d+)\] ")
 COMPILERS = ("c++", "g++", "clang++")
+# GCC before 14 drops most of the configuration that llama.cpp gives to AMX' tiles, and then the first prompt ends the
+# process (SIGILL). Without this macro llama.cpp takes its kernels for AVX-512, as on a CPU without AMX.
+FIRST_GCC_FOR_AMX = 14
+WITHOUT_AMX = "-U__AMX_INT8__"
 
 
 def main() -> int:
@@ -38,7 +48,8 @@ def pip_install(python: Path, requirement: str, *, log: Path) -> int:
     """Run pip, show one moving line, and keep everything it says in `log`."""
     command = [str(python), "-m", "pip", "install", "-v", "--progress-bar", "off", "-e", requirement]
     progress, lines = Progress(), []
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as pip:
+    env = build_environment(os.environ, has_amx=cpu_has_amx(), gcc=gcc_version())
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env) as pip:
         assert pip.stdout is not None
         with log.open("w") as file:
             for line in pip.stdout:
@@ -50,6 +61,41 @@ def pip_install(python: Path, requirement: str, *, log: Path) -> int:
         sys.stderr.writelines(lines)
         return fail(f"pip ended with status {pip.returncode}; all it said is in {log}")
     return 0
+
+
+def build_environment(environ: Mapping[str, str], *, has_amx: bool, gcc: int | None) -> dict[str, str]:
+    """What llama.cpp is compiled with.
+
+    Args:
+        environ: the variables of the caller, which are kept.
+        has_amx: the CPU has AMX, so that a build for it would use it.
+        gcc: the major version of GCC; `None` is another compiler.
+    """
+    if not has_amx or gcc is None or gcc >= FIRST_GCC_FOR_AMX:
+        return dict(environ)
+    flags = {name: f"{environ.get(name, '')} {WITHOUT_AMX}".strip() for name in ("CFLAGS", "CXXFLAGS")}
+    return {**environ, **flags}
+
+
+def cpu_has_amx() -> bool:
+    """Whether the CPU multiplies with AMX; unknown systems have none."""
+    try:
+        return "amx_int8" in Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").split()
+    except OSError:
+        return False
+
+
+def gcc_version() -> int | None:
+    """The major version of the compiler, if it is GCC."""
+    command = shlex.split(os.environ.get("CXX", "")) or [next((c for c in COMPILERS if shutil.which(c)), "c++")]
+    try:
+        said = subprocess.run(
+            [*command, "-dM", "-E", "-x", "c++", os.devnull], capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return None
+    macros = dict(re.findall(r"^#define (__clang__|__GNUC__) (\d+)$", said.stdout, re.MULTILINE))
+    return None if "__clang__" in macros or "__GNUC__" not in macros else int(macros["__GNUC__"])
 
 
 def has_llama_cpp(python: Path) -> bool:

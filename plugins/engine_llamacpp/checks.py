@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hoshikage import Check, CheckResult
+from hoshikage.plugins.engine_llamacpp.machine import may_reorder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,6 +64,10 @@ def check_build() -> Sequence[CheckResult]:
     if unused:
         found = f"the CPU has {' '.join(unused)}, which the build does not use"
         results.append(CheckResult("llama.cpp", "warning", found, f"rebuild it on this machine: {REBUILD}"))
+    if not may_reorder():
+        found = "its kernels for AMX were compiled by a GCC before 14, which breaks them; they are not used"
+        advice = f"rebuild it without them (or with GCC 14): CXXFLAGS=-U__AMX_INT8__ CFLAGS=-U__AMX_INT8__ {REBUILD}"
+        results.append(CheckResult("llama.cpp", "warning", found, advice))
     return results
 
 

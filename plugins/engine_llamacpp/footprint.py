@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from hoshikage import MemoryNeed
 from hoshikage.plugins.engine_llamacpp.layout import Layout
+from hoshikage.plugins.engine_llamacpp.repacking import copy_bytes
 from hoshikage.plugins.engine_llamacpp.shape import shape_of
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from hoshikage.plugins.engine_llamacpp.usage import Usage
 
 MIB: Final = 1 << 20
-REPACKED_ROWS: Final = 8  # only matrices with a multiple of so many rows are repacked
 # Read by index and never multiplied with, so they are not repacked.
 LOOKED_UP: Final = frozenset({"token_embd.weight", "position_embd.weight", "token_types.weight"})
 
@@ -124,17 +124,17 @@ def _model(header: GgufHeader, settings: LlamaCppSettings, machine: Machine, con
     shape = shape_of(header)
     layout = Layout(shape, settings, context_length, has_gpu=machine.has_gpu)
     on_cpu, on_gpu = layout.share_out(header.tensors)
-    repacked = [t for t in on_cpu if _is_repacked(t, machine)]
-    kept = [t for t in on_cpu if not _is_repacked(t, machine)]
-    copies = sum(t.size_bytes for t in repacked)
+    sizes = {t.name: 0 if t.name in LOOKED_UP else copy_bytes(t, machine) for t in on_cpu}
+    kept = [t for t in on_cpu if not sizes[t.name]]
+    copies = sum(sizes.values())
     gpu_bytes = sum(t.size_bytes for t in on_gpu)
     if shape.tied:
         # The embedding matrix is looked up on the CPU; as the output matrix it may have to lie elsewhere, too.
         embedding = next((t for t in header.tensors if t.name == "token_embd.weight"), None)
         if embedding is not None and layout.n_gpu_layers:
             gpu_bytes += embedding.size_bytes
-        elif embedding is not None and _suits(embedding, machine):
-            copies += embedding.size_bytes
+        elif embedding is not None:
+            copies += copy_bytes(embedding, machine)
     context_bytes = {gpu: layout.context_bytes(gpu=gpu) for gpu in (False, True)}
     return Footprint(
         weights_bytes=_span(kept) if settings.use_mmap else sum(t.size_bytes for t in kept),
@@ -145,15 +145,6 @@ def _model(header: GgufHeader, settings: LlamaCppSettings, machine: Machine, con
         process_bytes=shape.n_tokens * TOKEN_BYTES + shape.n_merges * MERGE_BYTES,
         vram_bytes=gpu_bytes + context_bytes[True] + layout.reserved_bytes() if layout.n_gpu_layers else 0,
     )
-
-
-def _is_repacked(tensor: TensorInfo, machine: Machine) -> bool:
-    return tensor.name not in LOOKED_UP and _suits(tensor, machine)
-
-
-def _suits(tensor: TensorInfo, machine: Machine) -> bool:
-    is_matrix = len(tensor.shape) > 1 and tensor.shape[1] % REPACKED_ROWS == 0
-    return is_matrix and tensor.type in machine.repacked_types
 
 
 def _span(tensors: Sequence[TensorInfo]) -> int:

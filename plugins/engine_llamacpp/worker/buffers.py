@@ -10,7 +10,7 @@ MIB: Final = 1 << 20
 # E.g. `load_tensors:   CPU_Mapped model buffer size =    92.10 MiB`.
 LINE: Final = re.compile(r"\S+:\s+(\S+)\s+(model|KV|RS|output|compute|LoRA|DSV4 .*state) buffer size =\s*([\d.]+) MiB")
 MAPPED: Final = "CPU_Mapped"
-REPACKED: Final = "CPU_REPACK"
+REPACKED: Final = frozenset({"CPU_REPACK", "CPU_KLEIDIAI", "AMX"})
 OF_CONTEXT: Final = frozenset({"KV", "RS"})
 
 
@@ -43,13 +43,13 @@ class Buffers:
     @property
     def weights_bytes(self) -> int:
         """Weights that were read into main memory."""
-        devices = {device for device, _ in self._sizes if _is_main_memory(device)} - {MAPPED, REPACKED}
+        devices = {device for device, _ in self._sizes if _is_main_memory(device)} - {MAPPED} - REPACKED
         return sum(self._sizes[device, "model"] for device in devices)
 
     @property
     def repacked_bytes(self) -> int:
         """Copies of weights in another order."""
-        return self._sizes[REPACKED, "model"]
+        return sum(self._sizes[device, "model"] for device in REPACKED)
 
     @property
     def context_bytes(self) -> int:
@@ -73,4 +73,4 @@ def _remembers(device: str, purpose: str) -> bool:
 
 def _is_main_memory(device: str) -> bool:
     """Whether it is the CPU's, e.g. `CPU` or `CUDA_Host`; GPUs are called e.g. `CUDA0`."""
-    return device.startswith("CPU") or device.endswith(("_Host", "_Mapped"))
+    return device.startswith("CPU") or device == "AMX" or device.endswith(("_Host", "_Mapped"))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import llama_cpp
 import msgspec
 
+from hoshikage.plugins.engine_llamacpp.machine import may_reorder
 from hoshikage.plugins.engine_llamacpp.worker.buffers import Buffers
 from hoshikage.plugins.engine_llamacpp.worker.tokens import tokenize
 from hoshikage.plugins.engine_llamacpp.worker.warm_memory import give_back
@@ -276,6 +277,7 @@ def _load_model(path: str, init: Init, log: NativeLog) -> Any:
     params.n_gpu_layers = init.n_gpu_layers
     params.main_gpu = init.main_gpu
     params.split_mode = SPLIT_MODES[init.split_mode]
+    params.use_extra_bufts = may_reorder()
     params.load_mode = _load_mode(use_mmap=init.use_mmap, use_mlock=init.use_mlock)
     shares = _tensor_split(init.tensor_split)
     if shares is not None:

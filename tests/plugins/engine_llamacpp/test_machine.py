@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib.machinery
 import importlib.util
+import platform
 
 import pytest
 
-from hoshikage.plugins.engine_llamacpp.machine import repacked_types_of, this_machine
+from hoshikage.plugins.engine_llamacpp import machine
+from hoshikage.plugins.engine_llamacpp.machine import may_reorder, repacked_types_of, this_machine
 
 
 @pytest.mark.parametrize(
@@ -64,3 +66,29 @@ def test_without_llama_cpp_there_is_no_gpu(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
 
     assert not this_machine(has_nvidia=True).has_gpu
+
+
+# --- AMX ---
+
+OLD_GCC, NEW_GCC = b"GCC: (Debian 12.2.0-14) 12.2.0", b"GCC: (GNU) 14.1.0"
+
+
+@pytest.mark.parametrize(
+    ("flags", "library", "reorders", "amx"),
+    [
+        ({"avx2", "amx_int8", "avx512_vnni"}, machine.AMX_NAME + NEW_GCC, True, True),
+        ({"avx2", "amx_int8", "avx512_vnni"}, machine.AMX_NAME + OLD_GCC, False, False),
+        ({"avx2", "amx_int8", "avx512_vnni"}, machine.AMX_NAME, True, True),  # another compiler
+        ({"avx2", "amx_int8", "avx512_vnni"}, OLD_GCC, True, False),
+        ({"avx2"}, machine.AMX_NAME + OLD_GCC, True, False),
+    ],
+)
+def test_broken_kernels_for_amx_are_not_used(monkeypatch, flags, library, reorders, amx):
+    """A build by an old GCC dies with AMX; weights then stay as they are, and no copy of them is counted."""
+    monkeypatch.setattr(machine, "_cpu_flags", lambda: frozenset(flags))
+    monkeypatch.setattr(machine, "_cpu_library", lambda: library)
+    monkeypatch.setattr(machine, "_has_amx", machine._has_amx.__wrapped__)  # what is remembered is of the real machine
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    found = this_machine(has_nvidia=False)
+
+    assert (reorders, amx, reorders) == (may_reorder(), found.has_amx, bool(found.repacked_types))

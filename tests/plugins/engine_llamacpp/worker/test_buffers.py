@@ -55,6 +55,13 @@ def test_what_is_mapped_or_copied_was_not_read():
     assert (0, 222.5 * MIB) == (buffers_of(GEMMA).weights_bytes, buffers_of(read).weights_bytes)
 
 
+def test_copies_for_amx_are_in_main_memory():
+    """Its buffer has a name of its own, and is no GPU's."""
+    buffers = buffers_of("load_tensors:          AMX model buffer size =    95.50 MiB")
+
+    assert (95.5 * MIB, 0, 0) == (buffers.repacked_bytes, buffers.weights_bytes, buffers.vram_bytes)
+
+
 def test_gpus_are_apart():
     """What is on any GPU counts there; what the host keeps for it is main memory."""
     buffers = buffers_of(CUDA)
