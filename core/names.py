@@ -9,6 +9,7 @@ from hoshikage.core.errors import InvalidRequest
 
 DEFAULT_TAG = "latest"
 MAX_NAME_CHARS = 255
+MAX_DECOMPOSED_CHARS = 4 * MAX_NAME_CHARS  # no character has more marks than three
 
 # Letters of any script (names in Japanese are in use), digits and - _ . + @ in parts joined by "/", then a tag.
 _PART = r"[^\W_][\w.+@-]*"
@@ -23,7 +24,7 @@ def check_name(name: str) -> str:
     Raises:
         InvalidRequest: it is empty, too long or has characters that a path or a URL would trip over.
     """
-    name = unicodedata.normalize("NFC", name)  # macOS writes 「が」 as two characters
+    name = _composed(name)
     if len(name) > MAX_NAME_CHARS or not _NAME.fullmatch(name):
         raise InvalidRequest(
             f"the model name {name[:80]!r} is not allowed; use letters, digits and . _ - + @, parts joined by /, "
@@ -35,4 +36,9 @@ def check_name(name: str) -> str:
 
 def name_key(name: str) -> str:
     """What two names must share to mean one model: case does not matter, and no tag is `:latest`."""
-    return unicodedata.normalize("NFC", name).casefold().removesuffix(f":{DEFAULT_TAG}")
+    return _composed(name).casefold().removesuffix(f":{DEFAULT_TAG}")
+
+
+def _composed(name: str) -> str:
+    """macOS writes 「が」 as two characters. What no model can be called stays: marks by the thousand take minutes."""
+    return unicodedata.normalize("NFC", name) if len(name) <= MAX_DECOMPOSED_CHARS else name

@@ -99,6 +99,15 @@ def test_other_model(one: str, other: str):
     assert name_key(one) != name_key(other)
 
 
+def test_name_of_many_marks_is_refused_at_once():
+    """To put a million marks in their order would take a quarter of an hour, and nothing else would run."""
+    name = "a" + "\u0301\u0323" * 500_000
+
+    assert name_key(name).startswith("a\u0301")
+    with pytest.raises(InvalidRequest, match="is not allowed"):
+        check_name(name)
+
+
 @given(st.text(max_size=300))
 def test_key_is_stable(name: str):
     """The key of a name in another case is the same key."""
