@@ -40,5 +40,5 @@ def name_key(name: str) -> str:
 
 
 def _composed(name: str) -> str:
-    """macOS writes 「が」 as two characters. What no model can be called stays: marks by the thousand take minutes."""
+    """Make one character of what macOS writes as two, as in 「が」; not in what no model can be called: it takes minutes."""
     return unicodedata.normalize("NFC", name) if len(name) <= MAX_DECOMPOSED_CHARS else name
