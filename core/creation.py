@@ -192,18 +192,18 @@ def _blob(field: str, name: str, digest: str, blobs: BlobStore) -> Blob:
 def _by_header(blob: Blob, param: str) -> Blob:
     try:
         header = read_file(blob.file)  # a part of a split model may come alone
+        part, parts = _number(header, "split.no"), _number(header, "split.count")
+        kind = header.metadata.get("general.type", "model")
+        if kind == "model" and part == 0:
+            facts_of(header)
     except ModelFileError as error:
         # The path of the blob says nothing to the client, the name of its file does.
         reason = error.message.removeprefix(f"{blob.file}: ")
         raise ModelFileError(f"{param}: {reason}", param=param) from error
-    kind = header.metadata.get("general.type", "model")
     if kind == "adapter":
         return replace(blob, adapter=True)
     if kind == "mmproj" or header.metadata.get("general.architecture") == "clip":
         raise NotSupported(f"{param}: models that see images are not supported; leave this file out", param=param)
-    part, parts = _number(header, "split.no"), _number(header, "split.count")
-    if part == 0:
-        facts_of(header)
     return replace(blob, part=part, parts=parts if parts > 1 else 0)
 
 

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, ParamSpec
 
 import structlog
 
 from hoshikage.core.creation import check_files, compose, entry_of, files_of, used_files
-from hoshikage.core.errors import HoshikageError, InvalidRequest, ModelNotFound, NotSupported
+from hoshikage.core.errors import (
+    HoshikageError,
+    InvalidRequest,
+    ModelFileError,
+    ModelNotFound,
+    NotSupported,
+    StorageRefused,
+)
+from hoshikage.core.gguf import missing_parts, read_header
 from hoshikage.core.gotemplate import effective_template
 from hoshikage.core.names import check_name, name_key
 from hoshikage.core.parameters import check_parameters
 from hoshikage.core.split_links import SplitLinks
+from hoshikage.core.threads import finish_in_thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
-    from pathlib import Path
 
     from hoshikage.core.blobs import BlobStore
     from hoshikage.core.catalog import Catalog
@@ -28,6 +37,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 TIDY_INTERVAL_S: Final = 3600.0
+
+P = ParamSpec("P")
 
 
 class ModelStore:
@@ -73,9 +84,10 @@ class ModelStore:
 
         Raises:
             InvalidRequest: a field makes no sense, or a blob is not here.
-            ModelFileError: a blob is no GGUF.
+            ModelFileError: a blob is no GGUF, the parts of a model do not belong together, or the base has lost a file.
             ModelNotFound: there is no model of the name `base`.
             RegistryError: the registry cannot be read or written.
+            StorageRefused: there is no room for the links to the parts of a model.
         """
         name = check_name(wanted.name)
         await asyncio.to_thread(_check, wanted)  # a long template takes a while
@@ -88,12 +100,11 @@ class ModelStore:
             yield f"using existing layer sha256:{blob.digest}"
         entry = compose(wanted, base, files, links=self._links)
         yield "writing manifest"
-        await asyncio.to_thread(self._commit, name, entry, files)
-        await self._changed()
+        await self._change(self._commit, name, entry, files)
         yield "success"
 
     async def copy(self, source: str, destination: str) -> None:
-        """Give a model another name besides; who has that name already is replaced.
+        """Give a model another name besides; who has that name already is replaced. Its own name changes nothing.
 
         Raises:
             ModelNotFound: there is no model of the name `source`.
@@ -102,11 +113,12 @@ class ModelStore:
         """
         check_name(destination)
         record = self._catalog.model(source)
-        try:
-            await asyncio.to_thread(self._registry.copy, source, destination, settle=self.settle)
-        except ModelNotFound:  # a plug-in offers it, so nothing is written down yet
-            await asyncio.to_thread(self._registry.put, destination, entry_of(record), settle=self.settle)
-        await self._changed()
+        if name_key(source) == name_key(destination):
+            return
+        if self.entry(record.name) is None:  # a plug-in offers it, so nothing is written down yet
+            await self._change(self._registry.put, destination, entry_of(record), settle=self.settle)
+        else:
+            await self._change(self._registry.copy, source, destination, settle=self.settle)
 
     async def delete(self, name: str) -> None:
         """Forget a model, and delete the blobs that only it names. A file that was registered where it lies stays.
@@ -117,7 +129,7 @@ class ModelStore:
             RegistryError: the registry cannot be read or written.
         """
         try:
-            await asyncio.to_thread(self._registry.remove, name, settle=self.settle)
+            await self._change(self._registry.remove, name, settle=self.settle)
         except ModelNotFound:
             record = self._catalog.model(name)
             raise NotSupported(
@@ -125,7 +137,6 @@ class ModelStore:
                 f"{record.file or f'the engine {record.engine}'}",
                 param="model",
             ) from None
-        await self._changed()
 
     async def has_blob(self, digest: str) -> bool:
         """Whether a blob is here; see `BlobStore.has`."""
@@ -166,6 +177,15 @@ class ModelStore:
 
     # --- inside ---
 
+    async def _change(self, act: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs) -> None:
+        """Change the registry, and say so; both happen even if whoever asked goes away meanwhile."""
+        try:
+            await finish_in_thread(act, *args, **kwargs)
+        except asyncio.CancelledError:
+            await self._changed()
+            raise
+        await self._changed()
+
     def _base(self, name: str) -> ModelEntry:
         record = self._catalog.model(name)
         return self.entry(record.name) or entry_of(record)
@@ -177,10 +197,39 @@ class ModelStore:
                 if not self._blobs.has(f"sha256:{blob.digest}"):
                     raise InvalidRequest(f"the blob sha256:{blob.digest} is gone; send it again", param="files")
             if files.is_split():
-                self._links.make(files.models)
+                self._link(files)
+            self._refuse_missing(entry)
 
         self._digests.put_all({blob.file: blob.digest for blob in files.models})
         self._registry.put(name, entry, check=still_here, settle=self.settle)
+
+    def _link(self, files: NewFiles) -> None:
+        """Make the parts of a split model one, if they are."""
+        first = self._links.first(files.models)
+        try:
+            self._links.make(files.models)
+            read_header(first)
+        except OSError as error:
+            raise StorageRefused(f"{first.parent} cannot be written: {error.strerror}; make room there") from error
+        except ModelFileError as error:
+            with _told("links_not_deleted"):
+                self._links.remove(str(first.parent))
+            # The names of the links say nothing to the client, but their numbers do.
+            reason = error.message.replace(f"{first.parent}/", "")
+            raise ModelFileError(f"files: the parts are not those of one model: {reason}", param="files") from error
+
+    def _refuse_missing(self, entry: ModelEntry) -> None:
+        """A model whose file is gone gives no other one its file."""
+        adapters = entry.options.get("adapters")
+        files = [self._registry.file_of(entry)] if entry.model else []
+        files += [Path(file) for file in adapters.values()] if isinstance(adapters, dict) else []
+        for file in files:
+            if not _is_there(file):
+                raise ModelFileError(
+                    f"from: {file}, a file of model {entry.parent!r}, is not there; bring it back, or name another "
+                    "model",
+                    param="from",
+                )
 
 
 def _check(wanted: NewModel) -> None:
@@ -191,6 +240,13 @@ def _check(wanted: NewModel) -> None:
     if wanted.template:
         effective_template(wanted.template)
     check_parameters(wanted.parameters or {})
+
+
+def _is_there(file: Path) -> bool:
+    try:
+        return not missing_parts(file)
+    except OSError:  # its folder is closed to us
+        return False
 
 
 @contextlib.contextmanager
