@@ -40,5 +40,8 @@ def name_key(name: str) -> str:
 
 
 def _composed(name: str) -> str:
-    """Make one character of what macOS writes as two, as in 「が」; not in what no model can be called: it takes minutes."""
+    """Make one character of what macOS writes as two, as in 「が」.
+
+    What is too long for any name stays as it is: thousands of marks in a row would take minutes.
+    """
     return unicodedata.normalize("NFC", name) if len(name) <= MAX_DECOMPOSED_CHARS else name
