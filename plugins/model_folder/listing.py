@@ -47,6 +47,7 @@ class Candidate:
         since: when this version was there already, on the monotonic clock.
         waiting_since: when the wait for a whole model began; `None` where that has been said in the log.
         record: what is offered.
+        barred: the system did not let us read it; that can change while the files stay as they are.
     """
 
     version: tuple[PartVersion | None, ...]
@@ -55,12 +56,13 @@ class Candidate:
     state: State = State.SETTLING
     problem: str = ""
     record: ModelRecord | None = None
+    barred: bool = False
 
 
 def look(
     folder: Path, before: Mapping[Path, Candidate], *, now: float, wall: float, settle_s: float
 ) -> dict[Path, Candidate]:
-    """Look at the folder again; only files that have changed since `before` are opened.
+    """Look at the folder again; only files that have changed since `before` are opened, or could not be.
 
     Raises:
         OSError: the folder cannot be read.
@@ -79,7 +81,7 @@ def look(
 
 def first_parts(folder: Path) -> list[Path]:
     """The file that stands for each model: the first part of a split one, even where that is missing."""
-    files = (f for f in folder.iterdir() if f.suffix == ".gguf" and f.is_file()) if folder.is_dir() else ()
+    files = (f for f in folder.iterdir() if f.suffix == ".gguf" and _is_file(f)) if folder.is_dir() else ()
     return sorted({parts_of(f)[0] for f in files})
 
 
@@ -116,22 +118,27 @@ def _judged(first: Path, name: str, seen: Candidate, *, now: float, settle_s: fl
     quiet_s = now - seen.since
     if seen.state is State.SETTLING and quiet_s < settle_s:
         return _said_to_grow(first, seen, now)
-    problem = _problem(first) if seen.state is State.SETTLING else seen.problem
+    if seen.state is State.SETTLING or seen.barred:
+        problem, barred = _problem(first)
+    else:
+        problem, barred = seen.problem, False
     state = State.OFFERED if not problem else State.INCOMPLETE if quiet_s < PATIENCE_S else State.DAMAGED
     if state is not seen.state:
         _say(first, name, state, problem)
     elif seen.record is None or seen.record.name == name:
         return seen
     record = record_of(name, first) if state is State.OFFERED else None
-    return replace(seen, state=state, problem=problem, record=record)
+    return replace(seen, state=state, problem=problem, record=record, barred=barred)
 
 
-def _problem(first: Path) -> str:
+def _problem(first: Path) -> tuple[str, bool]:
+    """What is wrong with a model, if anything, and whether that is for the system to say rather than the file."""
     try:
         read_header(first)
     except ModelFileError as error:
-        return error.message
-    return ""
+        cause = error.__cause__
+        return error.message, isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError)
+    return "", False
 
 
 def _say(first: Path, name: str, state: State, problem: str) -> None:
@@ -149,6 +156,13 @@ def _said_to_grow(first: Path, seen: Candidate, now: float) -> Candidate:
         return seen
     log.info("model_file_growing", file=str(first))
     return replace(seen, waiting_since=None)
+
+
+def _is_file(file: Path) -> bool:
+    try:
+        return file.is_file()
+    except OSError:  # a link to where we may not look hides no other model
+        return False
 
 
 def _version(file: Path) -> PartVersion | None:

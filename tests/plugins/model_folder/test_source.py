@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from hoshikage.config.project import Project
 from hoshikage.config.settings import load_settings
+from hoshikage.core.errors import ModelFileError
 from hoshikage.plugins import model_folder
 from hoshikage.plugins.model_folder import listing
 from hoshikage.plugins.model_folder.source import FolderModels
@@ -89,6 +90,29 @@ def test_dangling_link_is_no_model(folder):
     (folder / "a.gguf").symlink_to(folder / "gone")
 
     assert [] == names(FolderModels(folder))
+
+
+def test_link_that_cannot_be_followed_hides_no_other_model(folder):
+    """As one into a folder that is closed to the server; here its target is no possible name."""
+    (folder / "a.gguf").symlink_to("x" * 300)
+    (folder / "b.gguf").write_bytes(WHOLE)
+
+    assert ["b"] == names(FolderModels(folder))
+
+
+def test_file_that_may_be_read_later_is_offered_then(folder, monkeypatch):
+    """A right that is given, or a disk that recovers, changes nothing that could be seen of the file itself."""
+
+    def refuse(file: object) -> None:
+        raise ModelFileError(f"{file} cannot be read") from PermissionError(13, "Permission denied")
+
+    source = FolderModels(folder)
+    (folder / "a.gguf").write_bytes(WHOLE)
+    with monkeypatch.context() as patch:
+        patch.setattr(listing, "read_header", refuse)
+        closed = names(source)
+
+    assert ([], ["a"]) == (closed, names(source))
 
 
 def test_unreadable_folder_is_said_once(folder, monkeypatch):
