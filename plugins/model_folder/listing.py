@@ -11,6 +11,7 @@ import structlog
 from hoshikage.core.catalog import record_of
 from hoshikage.core.errors import ModelFileError
 from hoshikage.core.gguf import model_stem, parts_of, read_header
+from hoshikage.core.importing.found import check_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -75,7 +76,7 @@ def look(
             seen = _changed(version, seen, now=now, wall=wall)
         found[first] = _judged(first, name, seen, now=now, settle_s=settle_s)
     for first in before.keys() - found.keys():
-        log.info("model_file_gone", file=str(first))
+        log.info("model_file_gone", file=_written(first))
     return found
 
 
@@ -134,6 +135,7 @@ def _judged(first: Path, name: str, seen: Candidate, *, now: float, settle_s: fl
 def _problem(first: Path) -> tuple[str, bool]:
     """What is wrong with a model, if anything, and whether that is for the system to say rather than the file."""
     try:
+        check_path(first)
         read_header(first)
     except ModelFileError as error:
         cause = error.__cause__
@@ -143,18 +145,23 @@ def _problem(first: Path) -> tuple[str, bool]:
 
 def _say(first: Path, name: str, state: State, problem: str) -> None:
     if state is State.OFFERED:
-        log.info("model_file_found", file=str(first), model=name)
+        log.info("model_file_found", file=_written(first), model=name)
     elif state is State.INCOMPLETE:
-        log.info("model_file_incomplete", file=str(first), reason=problem)
+        log.info("model_file_incomplete", file=_written(first), reason=problem)
     else:
-        log.warning("model_file_damaged", file=str(first), reason=problem)
+        log.warning("model_file_damaged", file=_written(first), reason=problem)
+
+
+def _written(file: Path) -> str:
+    """A path for the log, which is UTF-8, as names on disk need not be."""
+    return str(file).encode(errors="backslashreplace").decode()
 
 
 def _said_to_grow(first: Path, seen: Candidate, now: float) -> Candidate:
     """A copy that takes its time is mentioned once."""
     if seen.waiting_since is None or now - seen.waiting_since < GROWING_S:
         return seen
-    log.info("model_file_growing", file=str(first))
+    log.info("model_file_growing", file=_written(first))
     return replace(seen, waiting_since=None)
 
 

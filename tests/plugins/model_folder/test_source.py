@@ -92,6 +92,17 @@ def test_dangling_link_is_no_model(folder):
     assert [] == names(FolderModels(folder))
 
 
+def test_name_that_is_no_text_is_not_offered(folder):
+    """No answer in JSON could hold it, so it would hide all others."""
+    (folder / "\udcff.gguf").write_bytes(WHOLE)
+    (folder / "b.gguf").write_bytes(WHOLE)
+    with capture_logs() as logs:
+        found = names(FolderModels(folder))
+
+    assert ["b"] == found
+    assert ["its name is no UTF-8; give the file another name"] == [e["reason"] for e in logs if "reason" in e]
+
+
 def test_link_that_cannot_be_followed_hides_no_other_model(folder):
     """As one into a folder that is closed to the server; here its target is no possible name."""
     (folder / "a.gguf").symlink_to("x" * 300)
