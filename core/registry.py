@@ -251,6 +251,11 @@ class Registry:
     def _write(self, raw: dict[str, dict[str, Any]]) -> None:
         try:
             write_atomically(self.files.model_map, orjson.dumps(raw, option=orjson.OPT_INDENT_2) + b"\n")
+        except orjson.JSONEncodeError as error:
+            message = (
+                f"{self.files.model_map} cannot hold this model: a path or a text of it is no UTF-8; rename the file"
+            )
+            raise RegistryError(message) from error
         except OSError as error:
             raise RegistryError(f"{self.files.model_map} cannot be written: {error.strerror}") from error
 

@@ -130,6 +130,17 @@ def test_put_that_is_refused_changes_nothing(registry: Registry, file: Path, set
     assert ({"star": ENTRY}, []) == (dict(registry.entries()), settled.told)
 
 
+def test_path_that_is_no_text_is_refused(registry: Registry, file: Path, settled: Settled):
+    """The file stays as it is."""
+    registry.put("star", ENTRY, settle=settled)
+    before = file.read_bytes()
+
+    with pytest.raises(RegistryError, match="cannot hold this model: a path or a text of it is no UTF-8"):
+        registry.put("moon", ModelEntry(path="/models", model="\udcff.gguf"), settle=settled)
+
+    assert before == file.read_bytes()
+
+
 def test_copy_takes_everything_along(registry: Registry, file: Path, settled: Settled):
     """Fields that we do not know are copied too."""
     file.write_text(json.dumps({"a": {"path": "p", "model": "m", "note": 1}}))
