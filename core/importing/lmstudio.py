@@ -20,14 +20,21 @@ PROJECTOR: Final = "mmproj"
 def scan_lmstudio(root: Path, *, only: str = "") -> Iterator[Found | Unusable]:
     """Every model of the folder; a split one once, and files that are only there for images not at all.
 
-    A name is the file's own; where two publishers have the same, the second one's is named with its publisher.
+    A name is the file's own; where an earlier file has the same, its publisher stands before it, or its repository too.
     """
     taken: set[str] = set()
     for file in sorted(root.glob("*/*/*.[gG][gG][uU][fF]")):
         stem = _stem(file)
         if stem is None:
             continue
-        name = stem if name_key(stem) not in taken else f"{file.parts[-3]}/{stem}"
+        publisher, repository = file.parts[-3:-1]
+        names = (
+            stem,
+            f"{publisher}/{stem}",
+            f"{publisher}/{repository}/{stem}",
+            f"{publisher}/{repository}/{file.name}",
+        )
+        name = next((n for n in names if name_key(n) not in taken), names[-1])
         taken.add(name_key(name))
         if only and name_key(name) != name_key(only):
             continue

@@ -46,6 +46,14 @@ def test_files_of_one_name_are_told_apart(tmp_path: Path):
     assert ["two/Star"] == names(tmp_path, only="two/star")
 
 
+def test_files_of_one_name_and_one_publisher_are_told_apart(tmp_path: Path):
+    """The third has its repository before it too; a file that differs by its ending alone has that."""
+    for where in ("one/a/star.gguf", "two/a/star.gguf", "two/b/star.GGUF", "two/b/star.gguf"):
+        put(tmp_path, where)
+
+    assert ["star", "two/star", "two/b/star", "two/b/star.gguf"] == names(tmp_path)
+
+
 def test_files_for_images_are_left_out(tmp_path: Path):
     """By their name or by their header."""
     put(tmp_path, "pub/repo/mmproj-star-f16.gguf")
