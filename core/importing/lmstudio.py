@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from hoshikage.core.errors import HoshikageError
 from hoshikage.core.gguf import facts_of, is_further_part, model_stem, read_header
-from hoshikage.core.importing.found import Found, Unusable, check_path
+from hoshikage.core.importing.found import Found, Unusable, check_path, files_below
 from hoshikage.core.names import check_name, name_key
 from hoshikage.core.registry import ModelEntry
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PROJECTOR: Final = "mmproj"
+FILE_DEPTH: Final = 3
 
 
 def scan_lmstudio(root: Path, *, only: str = "") -> Iterator[Found | Unusable]:
@@ -23,7 +24,10 @@ def scan_lmstudio(root: Path, *, only: str = "") -> Iterator[Found | Unusable]:
     A name is the file's own; where an earlier file has the same, its publisher stands before it, or its repository too.
     """
     taken: set[str] = set()
-    for file in sorted(root.glob("*/*/*.[gG][gG][uU][fF]")):
+    for file in files_below(root, FILE_DEPTH):
+        if isinstance(file, Unusable):
+            yield file
+            continue
         stem = _stem(file)
         if stem is None:
             continue
@@ -49,7 +53,9 @@ def scan_lmstudio(root: Path, *, only: str = "") -> Iterator[Found | Unusable]:
 
 def _stem(file: Path) -> str | None:
     """The name of the model that a file begins; `None` for a file that begins none."""
-    return None if PROJECTOR in file.name.lower() or is_further_part(file) else model_stem(file)
+    if file.suffix.lower() != ".gguf" or PROJECTOR in file.name.lower() or is_further_part(file):
+        return None
+    return model_stem(file)
 
 
 def _found(name: str, file: Path, root: Path) -> Found | None:

@@ -15,7 +15,7 @@ import msgspec
 from hoshikage.core.blobs import check_digest
 from hoshikage.core.errors import HoshikageError, InvalidRequest, ModelFileError
 from hoshikage.core.gguf import facts_of, read_header
-from hoshikage.core.importing.found import Found, Unusable, check_path
+from hoshikage.core.importing.found import Found, Unusable, check_path, files_below, unreadable
 from hoshikage.core.names import check_name, name_key
 from hoshikage.core.parameters import ADAPTERS, usable_parameters
 from hoshikage.core.registry import ModelEntry, OpeningMessage
@@ -49,14 +49,20 @@ class Manifest(msgspec.Struct, frozen=True):
 def scan_ollama(root: Path, *, only: str = "") -> Iterator[Found | Unusable]:
     """Every model of a store, by name; with `only`, the one of that name."""
     folder = root / "manifests"
-    for file in sorted(folder.glob("/".join(["*"] * MANIFEST_DEPTH))):
+    for file in files_below(folder, MANIFEST_DEPTH):
+        if isinstance(file, Unusable):
+            yield file
+            continue
         name = _name(file.relative_to(folder).parts)
-        if not file.is_file() or (only and name_key(name) != name_key(only)):
+        if only and name_key(name) != name_key(only):
             continue
         try:
-            yield _found(check_name(name), file, _Store(root))
+            if file.is_file():
+                yield _found(check_name(name), file, _Store(root))
         except HoshikageError as error:
             yield Unusable(file, error.message)
+        except OSError as error:
+            yield Unusable(file, unreadable(error))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +74,14 @@ class _Store:
 
         Raises:
             InvalidRequest: its digest is none.
-            ModelFileError: the blob is missing.
+            ModelFileError: the blob is missing, or not ours to look at.
         """
         file = self.root / "blobs" / f"sha256-{check_digest(layer.digest)}"
-        if not file.is_file():
+        try:
+            there = file.is_file()
+        except OSError as error:
+            raise ModelFileError(f"{file}: {unreadable(error)}") from error
+        if not there:
             raise ModelFileError(f"{file} is missing; pull the model again with Ollama")
         return file
 

@@ -120,6 +120,16 @@ def test_usual_folders_are_tried_in_order(tmp_path: Path):
         chosen(tmp_path / "a", usual, inside="manifests")
 
 
+def test_folder_that_may_not_be_looked_at_is_told(tmp_path: Path):
+    """With the system's reason; the next one is tried. Here the name is longer than any can be."""
+    (tmp_path / "c").mkdir()
+    closed = str(tmp_path / ("x" * 300))
+
+    assert tmp_path / "c" == chosen(None, [closed, str(tmp_path / "c")])
+    with pytest.raises(InvalidRequest, match=r"xxx \(File name too long\)"):
+        chosen(None, [closed])
+
+
 def test_ollama_s_variable_stands_in_for_the_usual_folders():
     """As it does for Ollama."""
     assert ("/x",) == ollama_folders({"OLLAMA_MODELS": "/x"})
