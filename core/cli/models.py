@@ -53,7 +53,8 @@ def add(
 
     check_name(name)
     here = assembly()
-    file = path.expanduser().resolve()
+    path = path.expanduser()
+    file = path.parent.resolve() / path.name  # the parts of a model find each other by their names, links or not
     header = read_header(file)
     entry = ModelEntry(path=str(file.parent), model=file.name, stop=split_stops(stop or []), engine=engine)
     here.registry.refuse_taken(name)
@@ -72,9 +73,9 @@ def remove(name: Name) -> None:
 
     here = assembly()
     record = here.catalog.model(name)
+    there = bool(record.modified_at)
     asyncio.run(store_of(here).delete(name))
-    stays = record.file is not None and record.file.exists()
-    print(f"removed {record.name}; {'its file stays where it is' if stays else 'its file is gone too'}")
+    print(f"removed {record.name}{_what_of(record.file, was_there=there)}")
 
 
 def list_models(json: Json = False) -> None:
@@ -152,6 +153,15 @@ def split_stops(given: list[str]) -> tuple[str, ...]:
     if any(not s for s in stops):
         raise InvalidRequest("an empty stop string would end every answer at once; leave it out", param="stop")
     return tuple(stops)
+
+
+def _what_of(file: Path | None, *, was_there: bool) -> str:
+    """What became of a removed model's file."""
+    if file is None:
+        return ""
+    if not was_there:
+        return "; its file was not there any more"
+    return "; its file stays where it is" if file.exists() else "; its file is gone too"
 
 
 def _digest(here: Assembly, file: Path, size_bytes: int) -> None:

@@ -120,6 +120,18 @@ def test_rm_forgets_the_name_and_keeps_the_file(hoshikage: CommandLine, small_gg
     assert small_gguf.exists()
 
 
+def test_rm_does_not_claim_a_file_that_was_not_there(hoshikage: CommandLine, small_gguf: Path):
+    """Neither one that had vanished before, nor that of a model which has none."""
+    hoshikage("add", str(small_gguf), "small")
+    small_gguf.unlink()
+    entries = {**model_map(hoshikage), "fake": {"path": "", "model": "", "stop": [], "engine": "echo"}}
+    (hoshikage.data_dir / "model_map.json").write_text(json.dumps(entries))
+
+    said = [hoshikage("rm", name).stdout for name in ("small", "fake")]
+
+    assert ["removed small; its file was not there any more\n", "removed fake\n"] == said
+
+
 def test_rm_of_an_unknown_name_is_one_line(hoshikage: CommandLine):
     """Removing what is not there is exit 1."""
     done = hoshikage("rm", "nobody")
