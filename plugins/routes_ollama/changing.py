@@ -131,6 +131,9 @@ async def _lines(first: str, steps: AsyncGenerator[str, None]) -> AsyncGenerator
         except HoshikageError as error:
             log.info("create_failed", code=error.code, reason=error.message)
             yield line(error_body(error))
+        except Exception:  # a client must not take a stream that ends here for a success
+            log.exception("create_failed")
+            yield line(error_body(HoshikageError("internal error; the server's log has the details")))
 
 
 def _opening(body: CreateBody, model: str) -> tuple[Message, ...]:
