@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 MAX_FILES: Final = 1000
 SOURCE: Final = "created"
 
+# What GGUF files are by their `general.type`; there are more words than these.
+MODEL: Final = "model"
+ADAPTER: Final = "adapter"
+PROJECTOR: Final = "mmproj"
+
 
 @dataclass(frozen=True, slots=True)
 class NewModel:
@@ -150,6 +155,26 @@ def compose(wanted: NewModel, base: ModelEntry | None, files: NewFiles, *, links
     )
 
 
+def kind_of(header: GgufHeader) -> str:
+    """What a GGUF file is: `model`, `adapter`, `mmproj` for what sees images for a model, or its own word for it."""
+    if header.metadata.get("general.architecture") == "clip":
+        return PROJECTOR
+    return str(header.metadata.get("general.type", MODEL))
+
+
+def check_model(header: GgufHeader) -> None:
+    """Whether a file is a model by itself.
+
+    Raises:
+        NotSupported: it only belongs to one.
+        ModelFileError: it has no architecture.
+    """
+    kind = kind_of(header)
+    if kind != MODEL:
+        raise NotSupported(f"{header.file}: this is no model, its type is {kind[:40]!r}; name the model it belongs to")
+    facts_of(header)
+
+
 def entry_of(record: ModelRecord) -> ModelEntry:
     """A model that a plug-in offers, as it would be written down."""
     path, model = (str(record.file.parent), record.file.name) if record.file else ("", "")
@@ -192,17 +217,16 @@ def _blob(field: str, name: str, digest: str, blobs: BlobStore) -> Blob:
 def _by_header(blob: Blob, param: str) -> Blob:
     try:
         header = read_file(blob.file)  # a part of a split model may come alone
-        part, parts = _number(header, "split.no"), _number(header, "split.count")
-        kind = header.metadata.get("general.type", "model")
-        if kind == "model" and part == 0:
-            facts_of(header)
-    except ModelFileError as error:
+        kind, part, parts = kind_of(header), _number(header, "split.no"), _number(header, "split.count")
+        if part == 0 and kind not in (ADAPTER, PROJECTOR):
+            check_model(header)
+    except (ModelFileError, NotSupported) as error:
         # The path of the blob says nothing to the client, the name of its file does.
         reason = error.message.removeprefix(f"{blob.file}: ")
-        raise ModelFileError(f"{param}: {reason}", param=param) from error
-    if kind == "adapter":
+        raise type(error)(f"{param}: {reason}", param=param) from error
+    if kind == ADAPTER:
         return replace(blob, adapter=True)
-    if kind == "mmproj" or header.metadata.get("general.architecture") == "clip":
+    if kind == PROJECTOR:
         raise NotSupported(f"{param}: models that see images are not supported; leave this file out", param=param)
     return replace(blob, part=part, parts=parts if parts > 1 else 0)
 

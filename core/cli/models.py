@@ -47,6 +47,7 @@ def add(
     engine: Annotated[str, typer.Option(help="The engine that must load it.")] = "",
 ) -> None:
     """Register a model file under a name. A running server sees it at once."""
+    from hoshikage.core.creation import check_model
     from hoshikage.core.gguf import read_header
     from hoshikage.core.kernel import sync_tags
     from hoshikage.core.registry import ModelEntry
@@ -56,6 +57,8 @@ def add(
     path = path.expanduser()
     file = path.parent.resolve() / path.name  # the parts of a model find each other by their names, links or not
     header = read_header(file)
+    if not engine:  # one that is named may take what ours do not
+        check_model(header)
     entry = ModelEntry(path=str(file.parent), model=file.name, stop=split_stops(stop or []), engine=engine)
     here.registry.refuse_taken(name)
     _digest(here, file, header.file_size)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from hoshikage.core.creation import PROJECTOR, check_model, kind_of
 from hoshikage.core.errors import HoshikageError
-from hoshikage.core.gguf import facts_of, is_further_part, model_stem, read_header
+from hoshikage.core.gguf import is_further_part, model_stem, read_header
 from hoshikage.core.importing.found import Found, Unusable, check_path, files_below
 from hoshikage.core.names import check_name, name_key
 from hoshikage.core.registry import ModelEntry
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-PROJECTOR: Final = "mmproj"
 FILE_DEPTH: Final = 3
 
 
@@ -62,8 +62,8 @@ def _found(name: str, file: Path, root: Path) -> Found | None:
     check_path(file)
     name = check_name(name)
     header = read_header(file)
-    if header.metadata.get("general.type") == PROJECTOR or header.metadata.get("general.architecture") == "clip":
+    if kind_of(header) == PROJECTOR:
         return None
-    facts_of(header)
+    check_model(header)
     entry = ModelEntry(path=str(file.parent), model=file.name, stop=(), source=f"lmstudio {root}")
     return Found(name, entry, file, header.file_size)

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from hoshikage.core.blobs import check_digest
+from hoshikage.core.creation import check_model
 from hoshikage.core.errors import HoshikageError, InvalidRequest, ModelFileError
-from hoshikage.core.gguf import facts_of, read_header
+from hoshikage.core.gguf import read_header
 from hoshikage.core.importing.found import Found, Unusable, check_path, files_below, unreadable
 from hoshikage.core.names import check_name, name_key
 from hoshikage.core.parameters import ADAPTERS, usable_parameters
@@ -100,7 +101,7 @@ def _found(name: str, manifest: Path, store: _Store) -> Found:
         raise ModelFileError(f"it has {1 + len(more)} model files, which is not supported")
     file = store.file(model)
     header = read_header(file)
-    facts_of(header)
+    check_model(header)
     adapters = {f"adapter-{check_digest(a.digest)[:12]}": str(store.file(a)) for a in layers.get("adapter", ())}
     parameters = usable_parameters(_json(store, layers.get("params", ()), {}), name)
     entry = ModelEntry(

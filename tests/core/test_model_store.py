@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from hoshikage.core.registry import Registry
 
 LORA = gguf(pairs=(ARCHITECTURE, pair("general.type", STRING, text("adapter"))))
+MATRIX = gguf(pairs=(ARCHITECTURE, pair("general.type", STRING, text("imatrix"))))
 SIGHT = gguf(pairs=(pair("general.architecture", STRING, text("clip")),))
 
 
@@ -137,6 +138,11 @@ REFUSED: dict[str, tuple[dict[str, Any], type[HoshikageError], str]] = {
     "no such base": ({"base": "nobody"}, ModelNotFound, "nobody"),
     "no GGUF": ({"files": {"m.gguf": b"PK\3\4 no model at all"}}, HoshikageError, r"^files\.m\.gguf: it begins with"),
     "no architecture": ({"files": {"m.gguf": gguf(pairs=())}}, ModelFileError, r"^files\.m\.gguf: the metadata has no"),
+    "a file of numbers for quantising": (
+        {"files": {"m": MATRIX}},
+        NotSupported,
+        "^files.m: this is no model, its type is 'imatrix'",
+    ),
     "an empty file": ({"files": {"m": b""}}, HoshikageError, "the file is empty"),
     "a projector": ({"files": {"m": SMALL, "p": SIGHT}}, NotSupported, "see images"),
     "only an adapter": ({"files": {"l": LORA}}, InvalidRequest, "there is no model among them"),

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.core.importing.stores import LORA
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -66,6 +68,20 @@ def test_add_refuses_what_is_no_model(hoshikage: CommandLine, tmp_path: Path, co
     assert done.stderr.count("\n") == 1
     assert str(file) in done.stderr
     assert words.lower() in done.stderr.lower()
+    assert not (hoshikage.data_dir / "model_map.json").exists()
+
+
+def test_add_refuses_what_only_belongs_to_a_model(hoshikage: CommandLine, tmp_path: Path):
+    """An adapter is a whole GGUF, but nothing that could be loaded by itself."""
+    file = tmp_path / "lora.gguf"
+    file.write_bytes(LORA)
+
+    done = hoshikage("add", str(file), "lora")
+
+    assert (1, f"error: {file}: this is no model, its type is 'adapter'; name the model it belongs to\n") == (
+        done.returncode,
+        done.stderr,
+    )
     assert not (hoshikage.data_dir / "model_map.json").exists()
 
 

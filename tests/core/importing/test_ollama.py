@@ -119,6 +119,7 @@ def test_broken_manifest_is_told(tmp_path: Path, content: Any, words: str):
     ("layers", "words"),
     [
         ({"model": b"no GGUF at all"}, "begins with"),
+        ({"model": LORA}, "this is no model, its type is 'adapter'"),
         ({"params": "{"}, "is no JSON"),
         ({"params": [1]}, "must be a JSON dict"),
         ({"messages": {"a": 1}}, "must be a JSON list"),
