@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from hoshikage.core.catalog import record_of
-from hoshikage.core.errors import ModelFileError
+from hoshikage.core.creation import check_model
+from hoshikage.core.errors import ModelFileError, NotSupported
 from hoshikage.core.gguf import model_stem, parts_of, read_header
 from hoshikage.core.importing.found import check_path
 
@@ -31,12 +32,28 @@ PartVersion = tuple[int, int, int]
 
 
 class State(StrEnum):
-    """settling ▸ offered, or incomplete ▸ damaged; every change of a file begins anew."""
+    """settling ▸ offered, other (no model), or incomplete ▸ damaged; every change of a file begins anew."""
 
     SETTLING = "settling"
     OFFERED = "offered"
+    OTHER = "other"
     INCOMPLETE = "incomplete"
     DAMAGED = "damaged"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What came of reading a model's files.
+
+    Attributes:
+        problem: why it is not offered; empty where it is.
+        barred: the system did not let us read it; that can change while the files stay as they are.
+        other: it is a whole file, but no model.
+    """
+
+    problem: str = ""
+    barred: bool = False
+    other: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +65,14 @@ class Candidate:
         since: when this version was there already, on the monotonic clock.
         waiting_since: when the wait for a whole model began; `None` where that has been said in the log.
         record: what is offered.
-        barred: the system did not let us read it; that can change while the files stay as they are.
     """
 
     version: tuple[PartVersion | None, ...]
     since: float
     waiting_since: float | None
     state: State = State.SETTLING
-    problem: str = ""
+    finding: Finding = Finding()
     record: ModelRecord | None = None
-    barred: bool = False
 
 
 def look(
@@ -119,33 +134,42 @@ def _judged(first: Path, name: str, seen: Candidate, *, now: float, settle_s: fl
     quiet_s = now - seen.since
     if seen.state is State.SETTLING and quiet_s < settle_s:
         return _said_to_grow(first, seen, now)
-    if seen.state is State.SETTLING or seen.barred:
-        problem, barred = _problem(first)
-    else:
-        problem, barred = seen.problem, False
-    state = State.OFFERED if not problem else State.INCOMPLETE if quiet_s < PATIENCE_S else State.DAMAGED
+    finding = _read(first) if seen.state is State.SETTLING or seen.finding.barred else seen.finding
+    state = _state(finding, quiet_s)
     if state is not seen.state:
-        _say(first, name, state, problem)
+        _say(first, name, state, finding.problem)
     elif seen.record is None or seen.record.name == name:
         return seen
     record = record_of(name, first) if state is State.OFFERED else None
-    return replace(seen, state=state, problem=problem, record=record, barred=barred)
+    return replace(seen, state=state, finding=finding, record=record)
 
 
-def _problem(first: Path) -> tuple[str, bool]:
-    """What is wrong with a model, if anything, and whether that is for the system to say rather than the file."""
+def _state(finding: Finding, quiet_s: float) -> State:
+    if not finding.problem:
+        return State.OFFERED
+    if finding.other:
+        return State.OTHER
+    return State.INCOMPLETE if quiet_s < PATIENCE_S else State.DAMAGED
+
+
+def _read(first: Path) -> Finding:
     try:
         check_path(first)
-        read_header(first)
+        check_model(read_header(first))
+    except NotSupported as error:
+        return Finding(error.message, other=True)
     except ModelFileError as error:
         cause = error.__cause__
-        return error.message, isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError)
-    return "", False
+        barred = isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError)
+        return Finding(error.message, barred=barred)
+    return Finding()
 
 
 def _say(first: Path, name: str, state: State, problem: str) -> None:
     if state is State.OFFERED:
         log.info("model_file_found", file=_written(first), model=name)
+    elif state is State.OTHER:
+        log.info("model_file_passed_over", file=_written(first), reason=problem)
     elif state is State.INCOMPLETE:
         log.info("model_file_incomplete", file=_written(first), reason=problem)
     else:

@@ -92,6 +92,22 @@ def test_dangling_link_is_no_model(folder):
     assert [] == names(FolderModels(folder))
 
 
+@pytest.mark.parametrize("kind", ["adapter", "mmproj", "imatrix"])
+def test_file_that_only_belongs_to_a_model_is_passed_over(folder, kind: str):
+    """It cannot be loaded by itself; one line says so."""
+    file = folder / f"{kind}.gguf"
+    file.write_bytes(raw.gguf(pairs=(raw.ARCHITECTURE, raw.pair("general.type", raw.STRING, raw.text(kind)))))
+    (folder / "b.gguf").write_bytes(WHOLE)
+    source = FolderModels(folder)
+    with capture_logs() as logs:
+        found = [names(source), names(source)]
+
+    assert [["b"], ["b"]] == found
+    assert [f"{file}: this is no model, its type is '{kind}'; name the model it belongs to"] == [
+        e["reason"] for e in logs if e["event"] == "model_file_passed_over"
+    ]
+
+
 def test_name_that_is_no_text_is_not_offered(folder):
     """No answer in JSON could hold it, so it would hide all others."""
     (folder / "\udcff.gguf").write_bytes(WHOLE)
@@ -221,10 +237,17 @@ async def test_half_copied_file_is_not_offered_until_it_is_whole(watched, folder
     assert str(folder / "a.gguf") in said["reason"]
 
 
-async def test_growing_file_is_not_opened(watched, folder, monkeypatch):
+async def test_growing_file_is_not_opened(watched, folder, tmp_path, monkeypatch):
     """A file that is written to all the time is left alone, although its header is whole from the beginning."""
     opened: list[object] = []
-    monkeypatch.setattr(listing, "read_header", opened.append)
+    (tmp_path / "whole.gguf").write_bytes(WHOLE)
+    header = listing.read_header(tmp_path / "whole.gguf")
+
+    def read(file: object) -> object:
+        opened.append(file)
+        return header
+
+    monkeypatch.setattr(listing, "read_header", read)
     monkeypatch.setattr("hoshikage.plugins.model_folder.source.SETTLE_S", LONG_SETTLE_S)  # this test may stall
     file = folder / "a.gguf"
     with capture_logs() as logs:
