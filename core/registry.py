@@ -195,10 +195,11 @@ class Registry:
         Raises:
             RegistryError: the file is corrupt or locked for too long.
         """
-        file = self.files.model_map
+        file = self.files.model_map.resolve()
         with self._lock():
             for left in file.parent.glob(f".{file.name}.*.tmp"):
-                left.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # it is not ours, or gone
+                    left.unlink()
             act(self._converted(self._read()))
 
     # --- inside ---
@@ -219,7 +220,7 @@ class Registry:
         file = self.files.model_map
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(f"{file}.lock")
+            lock = FileLock(f"{file.resolve()}.lock")  # whoever comes by a link writes the same file
             lock.acquire(timeout=LOCK_LIMIT_S)
         except Timeout as error:
             message = f"{file} has been locked by another process for {LOCK_LIMIT_S:g} s; try again"

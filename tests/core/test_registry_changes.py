@@ -209,6 +209,34 @@ def test_nobody_can_change_what_is_looked_at(registry: Registry, file: Path, set
     assert [ENTRY] == seen
 
 
+def test_link_to_the_file_has_its_lock(registry: Registry, file: Path, settled: Settled, tmp_path: Path, monkeypatch):
+    """Whoever comes by another name writes the same file."""
+    monkeypatch.setattr("hoshikage.core.registry.LOCK_LIMIT_S", 0.05)
+    registry.put("a", ENTRY, settle=settled)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "link.json").symlink_to(file)
+    other = registry_over(tmp_path / "other" / "link.json")
+
+    def act(_entries: Any) -> None:
+        with pytest.raises(RegistryError, match="locked"):
+            other.put("b", ENTRY, settle=settled)
+
+    registry.while_locked(act)
+    other.put("b", ENTRY, settle=settled)
+
+    assert ["a", "b"] == list(registry.entries())
+
+
+def test_litter_that_cannot_go_stops_nobody(registry: Registry, file: Path):
+    """What looks like a killed writer's file may be anything."""
+    (file.parent / f".{file.name}.x.tmp").mkdir()
+    seen: list[int] = []
+
+    registry.while_locked(lambda entries: seen.append(len(entries)))
+
+    assert [0] == seen
+
+
 def test_killed_writers_lose_nothing(file: Path):
     """Wherever a writer is killed, the file is whole, what it said was done is there, and it leaves no litter."""
     dice = random.Random(7)
