@@ -189,7 +189,7 @@ REFUSED = {
     "{% if 1 %}\n{{ 1|nothing }}{% endif %}": "line 2: no valid Jinja2: there is no filter 'nothing'",
     "{% if 1 is nothing %}{% endif %}": "there is no test 'nothing'",
     "{% if 1 %}{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}{% endif %}": "no valid Jinja2",
-    "x" * 300_000: "longer than",
+    "x" * 65_537: "longer than 65536 characters",
 }
 
 
