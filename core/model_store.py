@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, ParamSpec
 
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 TIDY_INTERVAL_S: Final = 3600.0
+
+# What people write after FROM besides the name of a model.
+_FILE: Final = re.compile(r"[/~.@\\]|sha256[:-]|.*\.gguf\Z", re.IGNORECASE)
 
 P = ParamSpec("P")
 
@@ -187,7 +191,16 @@ class ModelStore:
         await self._changed()
 
     def _base(self, name: str) -> ModelEntry:
-        record = self._catalog.model(name)
+        try:
+            record = self._catalog.model(name)
+        except ModelNotFound as error:
+            if _FILE.match(name):
+                raise InvalidRequest(
+                    f"from: {name[:80]!r} is a file, and from takes the name of a model; send the content to "
+                    "POST /api/blobs/sha256:<its digest>, and name that digest in files",
+                    param="from",
+                ) from error
+            raise
         return self.entry(record.name) or entry_of(record)
 
     def _commit(self, name: str, entry: ModelEntry, files: NewFiles) -> None:

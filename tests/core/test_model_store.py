@@ -136,6 +136,8 @@ REFUSED: dict[str, tuple[dict[str, Any], type[HoshikageError], str]] = {
     "neither": ({}, InvalidRequest, "one of from and files"),
     "both": ({"base": "a", "files": {"m": SMALL}}, InvalidRequest, "not both"),
     "no such base": ({"base": "nobody"}, ModelNotFound, "nobody"),
+    "a file as the base": ({"base": "./m.gguf"}, InvalidRequest, r"^from: './m.gguf' is a file.* POST /api/blobs/"),
+    "a digest as the base": ({"base": "sha256:" + "0" * 64}, InvalidRequest, r"^from: 'sha256:0.* is a file"),
     "no GGUF": ({"files": {"m.gguf": b"PK\3\4 no model at all"}}, HoshikageError, r"^files\.m\.gguf: it begins with"),
     "no architecture": ({"files": {"m.gguf": gguf(pairs=())}}, ModelFileError, r"^files\.m\.gguf: the metadata has no"),
     "a file of numbers for quantising": (
