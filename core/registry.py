@@ -28,6 +28,9 @@ LOCK_LIMIT_S = 10.0
 FALLBACK_STOP = ("<|im_end|>", "</s>")
 
 
+OPENING_ROLES = ("system", "user", "assistant")
+
+
 class OpeningMessage(msgspec.Struct, frozen=True):
     """A message that stands before every conversation."""
 

@@ -14,6 +14,7 @@ from hoshikage.core.errors import HoshikageError, InvalidRequest, NotSupported
 from hoshikage.core.http.body import read_body
 from hoshikage.core.http.stream import STREAM_HEADERS
 from hoshikage.core.http.uploads import body_chunks, drain_body
+from hoshikage.core.registry import OPENING_ROLES
 from hoshikage.core.settings import ServerSettings
 from hoshikage.plugins.routes_ollama.bodies import CopyBody, CreateBody, ModelBody
 from hoshikage.plugins.routes_ollama.conversation import conversation
@@ -29,7 +30,6 @@ log = structlog.get_logger(__name__)
 
 # What is still taken in of a body that is refused, so that its sender sees why.
 DRAINED_BYTES = 64 << 20
-OPENING_ROLES = ("system", "user", "assistant")
 
 
 def add_change_routes(blueprint: Blueprint, server: ServerApi) -> None:

@@ -124,6 +124,9 @@ def test_broken_manifest_is_told(tmp_path: Path, content: Any, words: str):
         ({"params": [1]}, "must be a JSON dict"),
         ({"messages": {"a": 1}}, "must be a JSON list"),
         ({"messages": [{"content": 1}]}, "not understood"),
+        ({"messages": [{"role": "nobody", "content": "x"}]}, "the unknown role 'nobody'"),
+        ({"adapter": SMALL + b"\0"}, "is named as an adapter, but its type is 'model'"),
+        ({"adapter": b"ggla of early days"}, "begins with"),
         ({"template": b"\xff"}, "no text in UTF-8"),
     ],
 )
