@@ -133,7 +133,11 @@ def check_files(files: NewFiles, *, has_base: bool) -> None:
 
 
 def compose(wanted: NewModel, base: ModelEntry | None, files: NewFiles, *, links: SplitLinks) -> ModelEntry:
-    """The entry of a new model."""
+    """The entry of a new model, whose files `check_files` has found to be one.
+
+    Raises:
+        InvalidRequest: a parameter makes no sense.
+    """
     entry = base if base is not None else _entry_of_files(files, links)
     adapters = {_adapter_name(blob): str(blob.file) for blob in files.adapters}
     parameters = {**entry.parameters, **check_parameters(wanted.parameters or {})}

@@ -22,7 +22,6 @@ from hoshikage.core.errors import (
 from hoshikage.core.gguf import missing_parts, read_header
 from hoshikage.core.gotemplate import effective_template
 from hoshikage.core.names import check_name, name_key
-from hoshikage.core.parameters import check_parameters
 from hoshikage.core.split_links import SplitLinks
 from hoshikage.core.threads import finish_in_thread
 
@@ -98,11 +97,11 @@ class ModelStore:
         base = self._base(wanted.base) if wanted.base else None
         files = await asyncio.to_thread(files_of, wanted, self._blobs)
         check_files(files, has_base=base is not None)
+        entry = compose(wanted, base, files, links=self._links)
         if wanted.base:
             yield f"using existing model {wanted.base}"
         for blob in files.blobs():
             yield f"using existing layer sha256:{blob.digest}"
-        entry = compose(wanted, base, files, links=self._links)
         yield "writing manifest"
         await self._change(self._commit, name, entry, files)
         yield "success"
@@ -252,7 +251,6 @@ def _check(wanted: NewModel) -> None:
         raise InvalidRequest(problem, param="from")
     if wanted.template:
         effective_template(wanted.template)
-    check_parameters(wanted.parameters or {})
 
 
 def _is_there(file: Path) -> bool:

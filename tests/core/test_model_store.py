@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import structlog
 
 from hoshikage import Message
 from hoshikage.core.blobs import GRACE_S
@@ -75,6 +76,14 @@ async def test_model_of_another_has_its_file_and_what_it_says(world: World):
         child.messages,
     )
     assert ("MIT", "base", "") == (child.license, child.parent, base.parent)
+
+
+async def test_parameters_that_are_ignored_are_said_once(world: World):
+    """Not once for each look at them."""
+    with structlog.testing.capture_logs() as logs:
+        await world.create(base="a", parameters={"nonsense": 1})
+
+    assert [["nonsense"]] == [entry["parameters"] for entry in logs if entry["event"] == "parameters_ignored"]
 
 
 async def test_model_of_a_plug_in_can_be_the_base(world: World):
