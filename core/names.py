@@ -15,7 +15,7 @@ MAX_DECOMPOSED_CHARS = 4 * MAX_NAME_CHARS  # no character has more marks than th
 _PART = r"[^\W_][\w.+@-]*"
 # A model of a registry with a port keeps that in its name, as in Ollama: `registry.lan:5000/team/model:tag`.
 _HOST_AND_PORT = r"[A-Za-z0-9][A-Za-z0-9.-]*:[0-9]{1,5}/"
-_NAME = re.compile(rf"({_HOST_AND_PORT})?{_PART}(/{_PART})*(:[\w.+-]+)?")
+_NAME = re.compile(rf"({_HOST_AND_PORT})?{_PART}(/{_PART})*(:\w[\w.+-]*)?")
 
 
 def check_name(name: str) -> str:

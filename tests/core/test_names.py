@@ -48,6 +48,8 @@ def test_allowed_names(name: str):
         "_private",
         "a:",
         "a:b:c",
+        "a:..",
+        "a:-option",
         "host:port/model",
         "host:123456/model",
         "a/host:5000/model",
