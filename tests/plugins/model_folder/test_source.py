@@ -85,6 +85,20 @@ def test_missing_folder_is_empty(tmp_path):
     assert ([], ["a"]) == (before, names(source))
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"), [("nothing", "there is no such folder; "), ("a.gguf", "it is no folder; ")]
+)
+def test_folder_that_is_none_is_said_once(folder, name: str, reason: str):
+    """A wrong path in the settings would be silence otherwise."""
+    (folder / "a.gguf").write_bytes(WHOLE)
+    source = FolderModels(folder / name)
+    with capture_logs() as logs:
+        found = [names(source), names(source)]
+
+    assert [[], []] == found
+    assert [("model_folder_unreadable", True)] == [(e["event"], e["reason"].startswith(reason)) for e in logs]
+
+
 def test_dangling_link_is_no_model(folder):
     """A link whose target is gone is passed over."""
     (folder / "a.gguf").symlink_to(folder / "gone")
