@@ -12,7 +12,7 @@ import rich.markup
 import typer
 
 from hoshikage.core.cli.sizes import size
-from hoshikage.core.cli.start import assembly
+from hoshikage.core.cli.start import assembly, at_home
 from hoshikage.core.cli.tables import new_table, print_table
 from hoshikage.core.errors import InvalidRequest, ModelNotFound
 
@@ -67,7 +67,7 @@ def chosen(folder: Path | None, usual: Sequence[str], *, inside: str = "") -> Pa
     candidates = [folder] if folder is not None else [Path(name) for name in usual]
     tried: list[str] = []
     for candidate in candidates:
-        path = candidate.expanduser().resolve()
+        path = at_home(candidate).resolve()
         try:
             if (path / inside).is_dir():
                 return path

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from hoshikage.core.cli import importing
 from hoshikage.core.cli.sizes import size
-from hoshikage.core.cli.start import Json, assembly
+from hoshikage.core.cli.start import Json, assembly, at_home
 from hoshikage.core.cli.tables import new_table, print_table
 from hoshikage.core.errors import InvalidRequest, ModelFileError
 from hoshikage.core.names import check_name
@@ -54,7 +54,7 @@ def add(
 
     check_name(name)
     here = assembly()
-    path = path.expanduser()
+    path = at_home(path)
     file = path.parent.resolve() / path.name  # the parts of a model find each other by their names, links or not
     header = read_header(file)
     if not engine:  # one that is named may take what ours do not
