@@ -63,6 +63,7 @@ class Blob:
     Attributes:
         name: what the client calls it.
         digest: 64 hex digits.
+        architecture: what it is a model of, or an adapter for.
         part: its place in a split model, from 0.
         parts: how many parts the model has; 0 for one that is whole.
     """
@@ -71,6 +72,7 @@ class Blob:
     digest: str
     file: Path
     adapter: bool = False
+    architecture: str = ""
     part: int = 0
     parts: int = 0
 
@@ -132,6 +134,21 @@ def check_files(files: NewFiles, *, has_base: bool) -> None:
         raise InvalidRequest(f"files: the model is split into {count} parts: {problem}", param="files")
 
 
+def check_adapters(files: NewFiles, architecture: str) -> None:
+    """Whether the adapters are for models of this architecture; where it is empty, nobody knows.
+
+    Raises:
+        InvalidRequest: one is not, so no engine would ever load it with the model.
+    """
+    for blob in files.adapters:
+        if architecture and blob.architecture and blob.architecture != architecture:
+            raise InvalidRequest(
+                f"adapters.{blob.name}: it is for models of the architecture {blob.architecture[:40]!r}, not "
+                f"{architecture[:40]!r}; send one that was trained on this model",
+                param="adapters",
+            )
+
+
 def compose(wanted: NewModel, base: ModelEntry | None, files: NewFiles, *, links: SplitLinks) -> ModelEntry:
     """The entry of a new model, whose files `check_files` has found to be one.
 
@@ -161,9 +178,14 @@ def compose(wanted: NewModel, base: ModelEntry | None, files: NewFiles, *, links
 
 def kind_of(header: GgufHeader) -> str:
     """What a GGUF file is: `model`, `adapter`, `mmproj` for what sees images for a model, or its own word for it."""
-    if header.metadata.get("general.architecture") == "clip":
+    if architecture_of(header) == "clip":
         return PROJECTOR
     return str(header.metadata.get("general.type", MODEL))
+
+
+def architecture_of(header: GgufHeader) -> str:
+    """What a file is a model of, or an adapter for; empty where it does not say."""
+    return str(header.metadata.get("general.architecture", ""))
 
 
 def check_model(header: GgufHeader) -> None:
@@ -228,6 +250,7 @@ def _by_header(blob: Blob, param: str) -> Blob:
         # The path of the blob says nothing to the client, the name of its file does.
         reason = error.message.removeprefix(f"{blob.file}: ")
         raise type(error)(f"{param}: {reason}", param=param) from error
+    blob = replace(blob, architecture=architecture_of(header))
     if kind == ADAPTER:
         return replace(blob, adapter=True)
     if kind == PROJECTOR:

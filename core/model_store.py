@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Final, ParamSpec
 
 import structlog
 
-from hoshikage.core.creation import check_files, compose, entry_of, files_of, used_files
+from hoshikage.core.creation import (
+    architecture_of,
+    check_adapters,
+    check_files,
+    compose,
+    entry_of,
+    files_of,
+    used_files,
+)
 from hoshikage.core.errors import (
     HoshikageError,
     InvalidRequest,
@@ -19,7 +27,7 @@ from hoshikage.core.errors import (
     NotSupported,
     StorageRefused,
 )
-from hoshikage.core.gguf import missing_parts, read_header
+from hoshikage.core.gguf import missing_parts, read_file, read_header
 from hoshikage.core.gotemplate import effective_template
 from hoshikage.core.names import check_name, name_key
 from hoshikage.core.split_links import SplitLinks
@@ -97,6 +105,8 @@ class ModelStore:
         base = self._base(wanted.base) if wanted.base else None
         files = await asyncio.to_thread(files_of, wanted, self._blobs)
         check_files(files, has_base=base is not None)
+        if files.adapters:
+            check_adapters(files, await asyncio.to_thread(self._architecture, base, files))
         entry = compose(wanted, base, files, links=self._links)
         if wanted.base:
             yield f"using existing model {wanted.base}"
@@ -201,6 +211,15 @@ class ModelStore:
                 ) from error
             raise
         return self.entry(record.name) or entry_of(record)
+
+    def _architecture(self, base: ModelEntry | None, files: NewFiles) -> str:
+        """That of the model that the adapters are for; empty where its file does not say, which ends otherwise."""
+        if base is None or not base.model:
+            return files.models[0].architecture if files.models else ""
+        try:
+            return architecture_of(read_file(self._registry.file_of(base)))
+        except ModelFileError:
+            return ""
 
     def _commit(self, name: str, entry: ModelEntry, files: NewFiles) -> None:
         def still_here() -> None:

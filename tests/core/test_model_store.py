@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from hoshikage.core.catalog import Catalog
     from hoshikage.core.registry import Registry
 
-LORA = gguf(pairs=(ARCHITECTURE, pair("general.type", STRING, text("adapter"))))
+ADAPTER = pair("general.type", STRING, text("adapter"))
+LORA = gguf(pairs=(ARCHITECTURE, ADAPTER))
 MATRIX = gguf(pairs=(ARCHITECTURE, pair("general.type", STRING, text("imatrix"))))
 SIGHT = gguf(pairs=(pair("general.architecture", STRING, text("clip")),))
 
@@ -139,6 +140,22 @@ async def test_adapter_is_told_by_its_header(world: World):
     assert [name] == entry.parameters["adapters"]
     assert {f"sha256-{d[7:]}" for d in (model, lora)} == set(entry.owned)
     assert [name, f"x-{lora[7:19]}"] == world.entry("child").parameters["adapters"]
+
+
+async def test_adapter_for_another_architecture_is_refused(world: World):
+    """Beside the model or for one that is here; both architectures are named."""
+    foreign = gguf(pairs=(pair("general.architecture", STRING, text("qwen2")), ADAPTER))
+    model, lora = await world.send(SMALL), await world.send(foreign)
+    await world.create("base", files={"m": model})
+    words = r"^adapters\.l: it is for models of the architecture 'qwen2', not 'llama'; "
+
+    with pytest.raises(InvalidRequest, match=words):
+        await world.create(files={"m": model, "l": lora})
+    with pytest.raises(InvalidRequest, match=words):
+        await world.create(base="base", adapters={"l": lora})
+    await world.create(base="a", adapters={"l": lora})  # nobody knows what a plug-in's model without a file is
+
+    assert {"base", "new"} == set(world.registry.entries())
 
 
 REFUSED: dict[str, tuple[dict[str, Any], type[HoshikageError], str]] = {
