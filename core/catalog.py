@@ -194,8 +194,8 @@ def record_of(
 ) -> ModelRecord:
     """A record with size and time read from the file or its parts; a model of which one is gone has neither."""
     size_bytes, modified_at = 0, 0.0
-    # One that is deleted between the two looks is as gone as one that was gone before.
-    with contextlib.suppress(FileNotFoundError):
+    # One that is deleted between the two looks, or that we may not look at, hides no other model either.
+    with contextlib.suppress(OSError):
         if file is not None and not missing_parts(file):
             stats = [part.stat() for part in parts_of(file)]
             size_bytes, modified_at = sum(s.st_size for s in stats), max(s.st_mtime for s in stats)

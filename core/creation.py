@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 MAX_FILES: Final = 1000
 SOURCE: Final = "created"
 
+# What GGUF files are by their `general.type`; there are more words than these.
+MODEL: Final = "model"
+ADAPTER: Final = "adapter"
+PROJECTOR: Final = "mmproj"
+
 
 @dataclass(frozen=True, slots=True)
 class NewModel:
@@ -58,6 +63,7 @@ class Blob:
     Attributes:
         name: what the client calls it.
         digest: 64 hex digits.
+        architecture: what it is a model of, or an adapter for.
         part: its place in a split model, from 0.
         parts: how many parts the model has; 0 for one that is whole.
     """
@@ -66,6 +72,7 @@ class Blob:
     digest: str
     file: Path
     adapter: bool = False
+    architecture: str = ""
     part: int = 0
     parts: int = 0
 
@@ -127,8 +134,27 @@ def check_files(files: NewFiles, *, has_base: bool) -> None:
         raise InvalidRequest(f"files: the model is split into {count} parts: {problem}", param="files")
 
 
+def check_adapters(files: NewFiles, architecture: str) -> None:
+    """Whether the adapters are for models of this architecture; where it is empty, nobody knows.
+
+    Raises:
+        InvalidRequest: one is not, so no engine would ever load it with the model.
+    """
+    for blob in files.adapters:
+        if architecture and blob.architecture and blob.architecture != architecture:
+            raise InvalidRequest(
+                f"adapters.{blob.name}: it is for models of the architecture {blob.architecture[:40]!r}, not "
+                f"{architecture[:40]!r}; send one that was trained on this model",
+                param="adapters",
+            )
+
+
 def compose(wanted: NewModel, base: ModelEntry | None, files: NewFiles, *, links: SplitLinks) -> ModelEntry:
-    """The entry of a new model."""
+    """The entry of a new model, whose files `check_files` has found to be one.
+
+    Raises:
+        InvalidRequest: a parameter makes no sense.
+    """
     entry = base if base is not None else _entry_of_files(files, links)
     adapters = {_adapter_name(blob): str(blob.file) for blob in files.adapters}
     parameters = {**entry.parameters, **check_parameters(wanted.parameters or {})}
@@ -148,6 +174,31 @@ def compose(wanted: NewModel, base: ModelEntry | None, files: NewFiles, *, links
         parent=wanted.base,
         **{name: value for name, value in said.items() if value is not None},
     )
+
+
+def kind_of(header: GgufHeader) -> str:
+    """What a GGUF file is: `model`, `adapter`, `mmproj` for what sees images for a model, or its own word for it."""
+    if architecture_of(header) == "clip":
+        return PROJECTOR
+    return str(header.metadata.get("general.type", MODEL))
+
+
+def architecture_of(header: GgufHeader) -> str:
+    """What a file is a model of, or an adapter for; empty where it does not say."""
+    return str(header.metadata.get("general.architecture", ""))
+
+
+def check_model(header: GgufHeader) -> None:
+    """Whether a file is a model by itself.
+
+    Raises:
+        NotSupported: it only belongs to one.
+        ModelFileError: it has no architecture.
+    """
+    kind = kind_of(header)
+    if kind != MODEL:
+        raise NotSupported(f"{header.file}: this is no model, its type is {kind[:40]!r}; name the model it belongs to")
+    facts_of(header)
 
 
 def entry_of(record: ModelRecord) -> ModelEntry:
@@ -192,18 +243,18 @@ def _blob(field: str, name: str, digest: str, blobs: BlobStore) -> Blob:
 def _by_header(blob: Blob, param: str) -> Blob:
     try:
         header = read_file(blob.file)  # a part of a split model may come alone
-    except ModelFileError as error:
+        kind, part, parts = kind_of(header), _number(header, "split.no"), _number(header, "split.count")
+        if part == 0 and kind not in (ADAPTER, PROJECTOR):
+            check_model(header)
+    except (ModelFileError, NotSupported) as error:
         # The path of the blob says nothing to the client, the name of its file does.
         reason = error.message.removeprefix(f"{blob.file}: ")
-        raise ModelFileError(f"{param}: {reason}", param=param) from error
-    kind = header.metadata.get("general.type", "model")
-    if kind == "adapter":
+        raise type(error)(f"{param}: {reason}", param=param) from error
+    blob = replace(blob, architecture=architecture_of(header))
+    if kind == ADAPTER:
         return replace(blob, adapter=True)
-    if kind == "mmproj" or header.metadata.get("general.architecture") == "clip":
+    if kind == PROJECTOR:
         raise NotSupported(f"{param}: models that see images are not supported; leave this file out", param=param)
-    part, parts = _number(header, "split.no"), _number(header, "split.count")
-    if part == 0:
-        facts_of(header)
     return replace(blob, part=part, parts=parts if parts > 1 else 0)
 
 

@@ -4,20 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Final
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, ParamSpec
 
 import structlog
 
-from hoshikage.core.creation import check_files, compose, entry_of, files_of, used_files
-from hoshikage.core.errors import HoshikageError, InvalidRequest, ModelNotFound, NotSupported
+from hoshikage.core.creation import (
+    architecture_of,
+    check_adapters,
+    check_files,
+    compose,
+    entry_of,
+    files_of,
+    used_files,
+)
+from hoshikage.core.errors import (
+    HoshikageError,
+    InvalidRequest,
+    ModelFileError,
+    ModelNotFound,
+    NotSupported,
+    StorageRefused,
+)
+from hoshikage.core.gguf import missing_parts, read_file, read_header
 from hoshikage.core.gotemplate import effective_template
 from hoshikage.core.names import check_name, name_key
-from hoshikage.core.parameters import check_parameters
 from hoshikage.core.split_links import SplitLinks
+from hoshikage.core.threads import finish_in_thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
-    from pathlib import Path
 
     from hoshikage.core.blobs import BlobStore
     from hoshikage.core.catalog import Catalog
@@ -28,6 +45,11 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 TIDY_INTERVAL_S: Final = 3600.0
+
+# What people write after FROM besides the name of a model.
+_FILE: Final = re.compile(r"[/~.@\\]|sha256[:-]|.*\.gguf\Z", re.IGNORECASE)
+
+P = ParamSpec("P")
 
 
 class ModelStore:
@@ -73,27 +95,29 @@ class ModelStore:
 
         Raises:
             InvalidRequest: a field makes no sense, or a blob is not here.
-            ModelFileError: a blob is no GGUF.
+            ModelFileError: a blob is no GGUF, the parts of a model do not belong together, or the base has lost a file.
             ModelNotFound: there is no model of the name `base`.
             RegistryError: the registry cannot be read or written.
+            StorageRefused: there is no room for the links to the parts of a model.
         """
         name = check_name(wanted.name)
         await asyncio.to_thread(_check, wanted)  # a long template takes a while
         base = self._base(wanted.base) if wanted.base else None
         files = await asyncio.to_thread(files_of, wanted, self._blobs)
         check_files(files, has_base=base is not None)
+        if files.adapters:
+            check_adapters(files, await asyncio.to_thread(self._architecture, base, files))
+        entry = compose(wanted, base, files, links=self._links)
         if wanted.base:
             yield f"using existing model {wanted.base}"
         for blob in files.blobs():
             yield f"using existing layer sha256:{blob.digest}"
-        entry = compose(wanted, base, files, links=self._links)
         yield "writing manifest"
-        await asyncio.to_thread(self._commit, name, entry, files)
-        await self._changed()
+        await self._change(self._commit, name, entry, files)
         yield "success"
 
     async def copy(self, source: str, destination: str) -> None:
-        """Give a model another name besides; who has that name already is replaced.
+        """Give a model another name besides; who has that name already is replaced. Its own name changes nothing.
 
         Raises:
             ModelNotFound: there is no model of the name `source`.
@@ -102,11 +126,12 @@ class ModelStore:
         """
         check_name(destination)
         record = self._catalog.model(source)
-        try:
-            await asyncio.to_thread(self._registry.copy, source, destination, settle=self.settle)
-        except ModelNotFound:  # a plug-in offers it, so nothing is written down yet
-            await asyncio.to_thread(self._registry.put, destination, entry_of(record), settle=self.settle)
-        await self._changed()
+        if name_key(source) == name_key(destination):
+            return
+        if self.entry(record.name) is None:  # a plug-in offers it, so nothing is written down yet
+            await self._change(self._registry.put, destination, entry_of(record), settle=self.settle)
+        else:
+            await self._change(self._registry.copy, source, destination, settle=self.settle)
 
     async def delete(self, name: str) -> None:
         """Forget a model, and delete the blobs that only it names. A file that was registered where it lies stays.
@@ -117,7 +142,7 @@ class ModelStore:
             RegistryError: the registry cannot be read or written.
         """
         try:
-            await asyncio.to_thread(self._registry.remove, name, settle=self.settle)
+            await self._change(self._registry.remove, name, settle=self.settle)
         except ModelNotFound:
             record = self._catalog.model(name)
             raise NotSupported(
@@ -125,7 +150,6 @@ class ModelStore:
                 f"{record.file or f'the engine {record.engine}'}",
                 param="model",
             ) from None
-        await self._changed()
 
     async def has_blob(self, digest: str) -> bool:
         """Whether a blob is here; see `BlobStore.has`."""
@@ -166,9 +190,36 @@ class ModelStore:
 
     # --- inside ---
 
+    async def _change(self, act: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs) -> None:
+        """Change the registry, and say so; both happen even if whoever asked goes away meanwhile."""
+        try:
+            await finish_in_thread(act, *args, **kwargs)
+        except asyncio.CancelledError:
+            await self._changed()
+            raise
+        await self._changed()
+
     def _base(self, name: str) -> ModelEntry:
-        record = self._catalog.model(name)
+        try:
+            record = self._catalog.model(name)
+        except ModelNotFound as error:
+            if _FILE.match(name):
+                raise InvalidRequest(
+                    f"from: {name[:80]!r} is a file, and from takes the name of a model; send the content to "
+                    "POST /api/blobs/sha256:<its digest>, and name that digest in files",
+                    param="from",
+                ) from error
+            raise
         return self.entry(record.name) or entry_of(record)
+
+    def _architecture(self, base: ModelEntry | None, files: NewFiles) -> str:
+        """That of the model that the adapters are for; empty where its file does not say, which ends otherwise."""
+        if base is None or not base.model:
+            return files.models[0].architecture if files.models else ""
+        try:
+            return architecture_of(read_file(self._registry.file_of(base)))
+        except ModelFileError:
+            return ""
 
     def _commit(self, name: str, entry: ModelEntry, files: NewFiles) -> None:
         def still_here() -> None:
@@ -177,10 +228,39 @@ class ModelStore:
                 if not self._blobs.has(f"sha256:{blob.digest}"):
                     raise InvalidRequest(f"the blob sha256:{blob.digest} is gone; send it again", param="files")
             if files.is_split():
-                self._links.make(files.models)
+                self._link(files)
+            self._refuse_missing(entry)
 
         self._digests.put_all({blob.file: blob.digest for blob in files.models})
         self._registry.put(name, entry, check=still_here, settle=self.settle)
+
+    def _link(self, files: NewFiles) -> None:
+        """Make the parts of a split model one, if they are."""
+        first = self._links.first(files.models)
+        try:
+            self._links.make(files.models)
+            read_header(first)
+        except OSError as error:
+            raise StorageRefused(f"{first.parent} cannot be written: {error.strerror}; make room there") from error
+        except ModelFileError as error:
+            with _told("links_not_deleted"):
+                self._links.remove(str(first.parent))
+            # The names of the links say nothing to the client, but their numbers do.
+            reason = error.message.replace(f"{first.parent}/", "")
+            raise ModelFileError(f"files: the parts are not those of one model: {reason}", param="files") from error
+
+    def _refuse_missing(self, entry: ModelEntry) -> None:
+        """A model whose file is gone gives no other one its file."""
+        adapters = entry.options.get("adapters")
+        files = [self._registry.file_of(entry)] if entry.model else []
+        files += [Path(file) for file in adapters.values()] if isinstance(adapters, dict) else []
+        for file in files:
+            if not _is_there(file):
+                raise ModelFileError(
+                    f"from: {file}, a file of model {entry.parent!r}, is not there; bring it back, or name another "
+                    "model",
+                    param="from",
+                )
 
 
 def _check(wanted: NewModel) -> None:
@@ -190,7 +270,13 @@ def _check(wanted: NewModel) -> None:
         raise InvalidRequest(problem, param="from")
     if wanted.template:
         effective_template(wanted.template)
-    check_parameters(wanted.parameters or {})
+
+
+def _is_there(file: Path) -> bool:
+    try:
+        return not missing_parts(file)
+    except OSError:  # its folder is closed to us
+        return False
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from hoshikage.core.contracts import Sampling
 from hoshikage.core.errors import InvalidRequest
+from hoshikage.core.http.durations import keep_alive_s
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -88,6 +89,10 @@ def check_parameters(given: Mapping[str, Any]) -> dict[str, Any]:
         except msgspec.ValidationError as error:
             reason = str(error).partition(" - at ")[0]
             raise InvalidRequest(f"parameters.{name}: {reason}", param=f"parameters.{name}") from error
+    try:
+        keep_alive_s(kept.get("keep_alive"))
+    except InvalidRequest as error:
+        raise InvalidRequest(f"parameters.{error.message}", param="parameters.keep_alive") from error
     return kept
 
 

@@ -28,6 +28,9 @@ LOCK_LIMIT_S = 10.0
 FALLBACK_STOP = ("<|im_end|>", "</s>")
 
 
+OPENING_ROLES = ("system", "user", "assistant")
+
+
 class OpeningMessage(msgspec.Struct, frozen=True):
     """A message that stands before every conversation."""
 
@@ -195,10 +198,11 @@ class Registry:
         Raises:
             RegistryError: the file is corrupt or locked for too long.
         """
-        file = self.files.model_map
+        file = self.files.model_map.resolve()
         with self._lock():
             for left in file.parent.glob(f".{file.name}.*.tmp"):
-                left.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # it is not ours, or gone
+                    left.unlink()
             act(self._converted(self._read()))
 
     # --- inside ---
@@ -219,7 +223,7 @@ class Registry:
         file = self.files.model_map
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(f"{file}.lock")
+            lock = FileLock(f"{file.resolve()}.lock")  # whoever comes by a link writes the same file
             lock.acquire(timeout=LOCK_LIMIT_S)
         except Timeout as error:
             message = f"{file} has been locked by another process for {LOCK_LIMIT_S:g} s; try again"
@@ -251,6 +255,11 @@ class Registry:
     def _write(self, raw: dict[str, dict[str, Any]]) -> None:
         try:
             write_atomically(self.files.model_map, orjson.dumps(raw, option=orjson.OPT_INDENT_2) + b"\n")
+        except orjson.JSONEncodeError as error:
+            message = (
+                f"{self.files.model_map} cannot hold this model: a path or a text of it is no UTF-8; rename the file"
+            )
+            raise RegistryError(message) from error
         except OSError as error:
             raise RegistryError(f"{self.files.model_map} cannot be written: {error.strerror}") from error
 

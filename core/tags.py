@@ -46,7 +46,7 @@ def _ollama_row(record: ModelRecord, facts: ModelFacts) -> dict[str, Any]:
     modified = datetime.datetime.fromtimestamp(record.modified_at).astimezone().replace(tzinfo=None)
     return {
         "name": record.name,
-        "model": record.name if ":" in record.name else f"{record.name}:latest",
+        "model": record.name if ":" in record.name.rpartition("/")[2] else f"{record.name}:latest",
         "modified_at": modified.isoformat(),
         "size": record.size_bytes,
         "digest": record.digest,

@@ -12,7 +12,7 @@ import rich.markup
 import typer
 
 from hoshikage.core.cli.sizes import size
-from hoshikage.core.cli.start import assembly
+from hoshikage.core.cli.start import assembly, at_home
 from hoshikage.core.cli.tables import new_table, print_table
 from hoshikage.core.errors import InvalidRequest, ModelNotFound
 
@@ -62,14 +62,19 @@ def chosen(folder: Path | None, usual: Sequence[str], *, inside: str = "") -> Pa
     """The folder that is named, or the first of the usual ones that exists.
 
     Raises:
-        InvalidRequest: there is none.
+        InvalidRequest: there is none, or none that may be looked at.
     """
     candidates = [folder] if folder is not None else [Path(name) for name in usual]
+    tried: list[str] = []
     for candidate in candidates:
-        path = candidate.expanduser().resolve()
-        if (path / inside).is_dir():
-            return path
-    looked = ", ".join(str(c / inside) for c in candidates)
+        path = at_home(candidate).resolve()
+        try:
+            if (path / inside).is_dir():
+                return path
+            tried.append(str(candidate / inside))
+        except OSError as error:  # it is another user's
+            tried.append(f"{candidate / inside} ({error.strerror})")
+    looked = ", ".join(tried)
     raise InvalidRequest(f"there are no models: no folder {looked}; name the folder that holds them", param="folder")
 
 

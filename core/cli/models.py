@@ -14,7 +14,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from hoshikage.core.cli import importing
 from hoshikage.core.cli.sizes import size
-from hoshikage.core.cli.start import Json, assembly
+from hoshikage.core.cli.start import Json, assembly, at_home
 from hoshikage.core.cli.tables import new_table, print_table
 from hoshikage.core.errors import InvalidRequest, ModelFileError
 from hoshikage.core.names import check_name
@@ -47,14 +47,18 @@ def add(
     engine: Annotated[str, typer.Option(help="The engine that must load it.")] = "",
 ) -> None:
     """Register a model file under a name. A running server sees it at once."""
+    from hoshikage.core.creation import check_model
     from hoshikage.core.gguf import read_header
     from hoshikage.core.kernel import sync_tags
     from hoshikage.core.registry import ModelEntry
 
     check_name(name)
     here = assembly()
-    file = path.expanduser().resolve()
+    path = at_home(path)
+    file = path.parent.resolve() / path.name  # the parts of a model find each other by their names, links or not
     header = read_header(file)
+    if not engine:  # one that is named may take what ours do not
+        check_model(header)
     entry = ModelEntry(path=str(file.parent), model=file.name, stop=split_stops(stop or []), engine=engine)
     here.registry.refuse_taken(name)
     _digest(here, file, header.file_size)
@@ -72,9 +76,9 @@ def remove(name: Name) -> None:
 
     here = assembly()
     record = here.catalog.model(name)
+    there = bool(record.modified_at)
     asyncio.run(store_of(here).delete(name))
-    stays = record.file is not None and record.file.exists()
-    print(f"removed {record.name}; {'its file stays where it is' if stays else 'its file is gone too'}")
+    print(f"removed {record.name}{_what_of(record.file, was_there=there)}")
 
 
 def list_models(json: Json = False) -> None:
@@ -152,6 +156,15 @@ def split_stops(given: list[str]) -> tuple[str, ...]:
     if any(not s for s in stops):
         raise InvalidRequest("an empty stop string would end every answer at once; leave it out", param="stop")
     return tuple(stops)
+
+
+def _what_of(file: Path | None, *, was_there: bool) -> str:
+    """What became of a removed model's file."""
+    if file is None:
+        return ""
+    if not was_there:
+        return "; its file was not there any more"
+    return "; its file stays where it is" if file.exists() else "; its file is gone too"
 
 
 def _digest(here: Assembly, file: Path, size_bytes: int) -> None:

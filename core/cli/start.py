@@ -15,6 +15,8 @@ from hoshikage.core.log import set_up_logging
 from hoshikage.core.settings import KERNEL_SECTIONS, LogSettings, ServerSettings
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from hoshikage.config.settings import Settings
     from hoshikage.core.kernel import Assembly
 
@@ -34,6 +36,14 @@ def assembly(*, safe_mode: bool = False, for_server: bool = False) -> Assembly:
     from hoshikage.core.kernel import assemble
 
     return assemble(os.environ, safe_mode=safe_mode)
+
+
+def at_home(path: Path) -> Path:
+    """A path with its `~` resolved; one of a user who is not known here stays as it is, and is not found later."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
 
 
 def server_url(settings: Settings, port: int | None) -> str:

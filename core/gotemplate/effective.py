@@ -9,7 +9,8 @@ from hoshikage.core.gotemplate.errors import TemplateNotTranslatable
 from hoshikage.core.gotemplate.jinja import to_jinja
 
 JINJA_MARK: Final = "{%"
-MAX_TEMPLATE_CHARS: Final = 256 * 1024
+# Twice the longest that is published. To read four times as much takes many seconds, and an engine gives up before.
+MAX_TEMPLATE_CHARS: Final = 64 * 1024
 
 
 @lru_cache(maxsize=256)

@@ -61,7 +61,8 @@ def _plain(name: str, values: Sequence[Value]) -> Value:
     codes = [value.code for value in values]
     match name:
         case "len":
-            return Value(f"({codes[0]}|length)", "number")
+            content = f"{codes[0]}.encode()" if values[0].kind == "text" else codes[0]  # Go counts the bytes of a text
+            return Value(f"({content}|length)", "number")
         case "slice":
             bounds = ":".join(codes[1:]) if len(codes) > 2 else f"{codes[1] if len(codes) > 1 else ''}:"
             return Value(f"{codes[0]}[{bounds}]", values[0].kind)
@@ -89,7 +90,8 @@ def _decision(name: str, values: Sequence[Value]) -> Value:
         case "not":
             return Value(f"(not {codes[0]})", "bool")
         case "eq":
-            return Value(f"({' or '.join(f'{codes[0]} == {code}' for code in codes[1:])})", "bool")
+            # The first stands there once: written for each of the others, a nest of these would grow without bound.
+            return Value(f"({codes[0]} in ({', '.join(codes[1:])},))", "bool")
         case _:
             return Value(f"({codes[0]} {COMPARISONS[name]} {codes[1]})", "bool")
 

@@ -67,7 +67,8 @@ class _Parser:
         names, value = _declared(tokens, at_most=2 if word == "range" else 1)
         self._enter(word, tokens.line)
         body, end = self.nodes()
-        # An `else` is no part of the loop, but that a jump stands there is left to those who render it.
+        if word == "range":  # its `else` is no part of the loop, so a jump there belongs to a loop around it
+            self._open[-1] = ("else", tokens.line)
         other = self._other(word, end) if end is not None and _word(end) == "else" else ()
         self._open.pop()
         if word == "range":

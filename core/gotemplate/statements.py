@@ -96,8 +96,14 @@ class Writer:
         begin += self._declare(node.key, loop.key, inner) if node.key else ""
         begin += self._declare(node.element, element, inner) if node.element else ""
         body = self.write(node.body, inner)
-        other = f"{{% else %}}{self.write(node.other, outer)}" if node.other else ""
-        return f"{loop.before}{{% for {loop.items} %}}{begin}{body}{other}{{% endfor %}}"
+        if not node.other:
+            return f"{loop.before}{{% for {loop.items} %}}{begin}{body}{{% endfor %}}"
+        # Jinja2's own `else` also comes after a loop of which every round ended in a jump.
+        empty = self._new("x")
+        before = f"{loop.before}{{% set {empty} = true %}}"
+        begin = f"{{% set {empty} = false %}}{begin}"
+        after = f"{{% if {empty} %}}{self.write(node.other, outer)}{{% endif %}}"
+        return f"{before}{{% for {loop.items} %}}{begin}{body}{{% endfor %}}{after}"
 
     def _loop(self, value: Value, name: str) -> _Loop:
         """How to go over a value, each element under a name. Maps are sorted by their keys, as in Go."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from hoshikage.core.errors import ModelFileError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from hoshikage.core.registry import ModelEntry
@@ -36,6 +37,27 @@ class Unusable:
 
     path: Path
     reason: str
+
+
+def files_below(folder: Path, depth: int) -> Iterator[Path | Unusable]:
+    """What lies so many folders deep, by name; a folder that is not ours to read is told."""
+    try:
+        inside = sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        yield Unusable(folder, unreadable(error))
+        return
+    for path in inside:
+        if depth == 1:
+            yield path
+        else:
+            yield from files_below(path, depth - 1)
+
+
+def unreadable(error: OSError) -> str:
+    """What to say of a place that the system bars."""
+    return f"it cannot be read: {error.strerror}; give yourself the right to read it, or check the disk"
 
 
 def check_path(file: Path) -> None:

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from hoshikage.core.blobs import check_digest
+from hoshikage.core.creation import ADAPTER, check_model, kind_of
 from hoshikage.core.errors import HoshikageError, InvalidRequest, ModelFileError
-from hoshikage.core.gguf import facts_of, read_header
-from hoshikage.core.importing.found import Found, Unusable, check_path
+from hoshikage.core.gguf import read_header
+from hoshikage.core.importing.found import Found, Unusable, check_path, files_below, unreadable
 from hoshikage.core.names import check_name, name_key
 from hoshikage.core.parameters import ADAPTERS, usable_parameters
-from hoshikage.core.registry import ModelEntry, OpeningMessage
+from hoshikage.core.registry import OPENING_ROLES, ModelEntry, OpeningMessage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -49,14 +50,20 @@ class Manifest(msgspec.Struct, frozen=True):
 def scan_ollama(root: Path, *, only: str = "") -> Iterator[Found | Unusable]:
     """Every model of a store, by name; with `only`, the one of that name."""
     folder = root / "manifests"
-    for file in sorted(folder.glob("/".join(["*"] * MANIFEST_DEPTH))):
+    for file in files_below(folder, MANIFEST_DEPTH):
+        if isinstance(file, Unusable):
+            yield file
+            continue
         name = _name(file.relative_to(folder).parts)
-        if not file.is_file() or (only and name_key(name) != name_key(only)):
+        if only and name_key(name) != name_key(only):
             continue
         try:
-            yield _found(check_name(name), file, _Store(root))
+            if file.is_file():
+                yield _found(check_name(name), file, _Store(root))
         except HoshikageError as error:
             yield Unusable(file, error.message)
+        except OSError as error:
+            yield Unusable(file, unreadable(error))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +75,14 @@ class _Store:
 
         Raises:
             InvalidRequest: its digest is none.
-            ModelFileError: the blob is missing.
+            ModelFileError: the blob is missing, or not ours to look at.
         """
         file = self.root / "blobs" / f"sha256-{check_digest(layer.digest)}"
-        if not file.is_file():
+        try:
+            there = file.is_file()
+        except OSError as error:
+            raise ModelFileError(f"{file}: {unreadable(error)}") from error
+        if not there:
             raise ModelFileError(f"{file} is missing; pull the model again with Ollama")
         return file
 
@@ -90,8 +101,8 @@ def _found(name: str, manifest: Path, store: _Store) -> Found:
         raise ModelFileError(f"it has {1 + len(more)} model files, which is not supported")
     file = store.file(model)
     header = read_header(file)
-    facts_of(header)
-    adapters = {f"adapter-{check_digest(a.digest)[:12]}": str(store.file(a)) for a in layers.get("adapter", ())}
+    check_model(header)
+    adapters = {f"adapter-{check_digest(a.digest)[:12]}": _adapter(store, a) for a in layers.get("adapter", ())}
     parameters = usable_parameters(_json(store, layers.get("params", ()), {}), name)
     entry = ModelEntry(
         path=str(file.parent),
@@ -147,11 +158,24 @@ def _json(store: _Store, layers: Sequence[Layer], empty: Any) -> Any:
     return value
 
 
+def _adapter(store: _Store, layer: Layer) -> str:
+    """The path of an adapter; early ones of Ollama are in a format of their own."""
+    file = store.file(layer)
+    kind = kind_of(read_header(file))
+    if kind != ADAPTER:
+        raise ModelFileError(f"{file} is named as an adapter, but its type is {kind[:40]!r}")
+    return str(file)
+
+
 def _opening(store: _Store, layers: Sequence[Layer]) -> tuple[OpeningMessage, ...]:
     try:
-        return msgspec.convert(_json(store, layers, []), tuple[OpeningMessage, ...])
+        messages = msgspec.convert(_json(store, layers, []), tuple[OpeningMessage, ...])
     except msgspec.ValidationError as error:
         raise ModelFileError(f"the layer of messages is not understood: {error}") from error
+    for message in messages:
+        if message.role not in OPENING_ROLES:
+            raise ModelFileError(f"the layer of messages has the unknown role {message.role[:40]!r}")
+    return messages
 
 
 def _read(file: Path, max_bytes: int) -> str:

@@ -39,7 +39,8 @@ def outcome_of(found: Found, registry: Registry) -> Outcome:
         return "added"
     if known == found.entry:
         return "unchanged"
-    return "updated" if known.source == found.entry.source else "name taken"
+    # What was created from an imported model, perhaps under its very name, is somebody's own work.
+    return "updated" if known.source == found.entry.source and not known.parent else "name taken"
 
 
 def _owns_nothing(gone: ModelEntry, left: Sequence[ModelEntry]) -> None:

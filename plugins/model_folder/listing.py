@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from hoshikage.core.catalog import record_of
-from hoshikage.core.errors import ModelFileError
+from hoshikage.core.creation import check_model
+from hoshikage.core.errors import ModelFileError, NotSupported
 from hoshikage.core.gguf import model_stem, parts_of, read_header
+from hoshikage.core.importing.found import check_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -30,12 +32,28 @@ PartVersion = tuple[int, int, int]
 
 
 class State(StrEnum):
-    """settling ▸ offered, or incomplete ▸ damaged; every change of a file begins anew."""
+    """settling ▸ offered, other (no model), or incomplete ▸ damaged; every change of a file begins anew."""
 
     SETTLING = "settling"
     OFFERED = "offered"
+    OTHER = "other"
     INCOMPLETE = "incomplete"
     DAMAGED = "damaged"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What came of reading a model's files.
+
+    Attributes:
+        problem: why it is not offered; empty where it is.
+        barred: the system did not let us read it; that can change while the files stay as they are.
+        other: it is a whole file, but no model.
+    """
+
+    problem: str = ""
+    barred: bool = False
+    other: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +71,14 @@ class Candidate:
     since: float
     waiting_since: float | None
     state: State = State.SETTLING
-    problem: str = ""
+    finding: Finding = Finding()
     record: ModelRecord | None = None
 
 
 def look(
     folder: Path, before: Mapping[Path, Candidate], *, now: float, wall: float, settle_s: float
 ) -> dict[Path, Candidate]:
-    """Look at the folder again; only files that have changed since `before` are opened.
+    """Look at the folder again; only files that have changed since `before` are opened, or could not be.
 
     Raises:
         OSError: the folder cannot be read.
@@ -73,13 +91,13 @@ def look(
             seen = _changed(version, seen, now=now, wall=wall)
         found[first] = _judged(first, name, seen, now=now, settle_s=settle_s)
     for first in before.keys() - found.keys():
-        log.info("model_file_gone", file=str(first))
+        log.info("model_file_gone", file=_written(first))
     return found
 
 
 def first_parts(folder: Path) -> list[Path]:
     """The file that stands for each model: the first part of a split one, even where that is missing."""
-    files = (f for f in folder.iterdir() if f.suffix == ".gguf" and f.is_file()) if folder.is_dir() else ()
+    files = (f for f in folder.iterdir() if f.suffix == ".gguf" and _is_file(f)) if folder.is_dir() else ()
     return sorted({parts_of(f)[0] for f in files})
 
 
@@ -116,39 +134,66 @@ def _judged(first: Path, name: str, seen: Candidate, *, now: float, settle_s: fl
     quiet_s = now - seen.since
     if seen.state is State.SETTLING and quiet_s < settle_s:
         return _said_to_grow(first, seen, now)
-    problem = _problem(first) if seen.state is State.SETTLING else seen.problem
-    state = State.OFFERED if not problem else State.INCOMPLETE if quiet_s < PATIENCE_S else State.DAMAGED
+    finding = _read(first) if seen.state is State.SETTLING or seen.finding.barred else seen.finding
+    state = _state(finding, quiet_s)
     if state is not seen.state:
-        _say(first, name, state, problem)
+        _say(first, name, state, finding.problem)
     elif seen.record is None or seen.record.name == name:
         return seen
     record = record_of(name, first) if state is State.OFFERED else None
-    return replace(seen, state=state, problem=problem, record=record)
+    return replace(seen, state=state, finding=finding, record=record)
 
 
-def _problem(first: Path) -> str:
+def _state(finding: Finding, quiet_s: float) -> State:
+    if not finding.problem:
+        return State.OFFERED
+    if finding.other:
+        return State.OTHER
+    return State.INCOMPLETE if quiet_s < PATIENCE_S else State.DAMAGED
+
+
+def _read(first: Path) -> Finding:
     try:
-        read_header(first)
+        check_path(first)
+        check_model(read_header(first))
+    except NotSupported as error:
+        return Finding(error.message, other=True)
     except ModelFileError as error:
-        return error.message
-    return ""
+        cause = error.__cause__
+        barred = isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError)
+        return Finding(error.message, barred=barred)
+    return Finding()
 
 
 def _say(first: Path, name: str, state: State, problem: str) -> None:
     if state is State.OFFERED:
-        log.info("model_file_found", file=str(first), model=name)
+        log.info("model_file_found", file=_written(first), model=name)
+    elif state is State.OTHER:
+        log.info("model_file_passed_over", file=_written(first), reason=problem)
     elif state is State.INCOMPLETE:
-        log.info("model_file_incomplete", file=str(first), reason=problem)
+        log.info("model_file_incomplete", file=_written(first), reason=problem)
     else:
-        log.warning("model_file_damaged", file=str(first), reason=problem)
+        log.warning("model_file_damaged", file=_written(first), reason=problem)
+
+
+def _written(file: Path) -> str:
+    """A path for the log, which is UTF-8, as names on disk need not be."""
+    return str(file).encode(errors="backslashreplace").decode()
 
 
 def _said_to_grow(first: Path, seen: Candidate, now: float) -> Candidate:
     """A copy that takes its time is mentioned once."""
     if seen.waiting_since is None or now - seen.waiting_since < GROWING_S:
         return seen
-    log.info("model_file_growing", file=str(first))
+    log.info("model_file_growing", file=_written(first))
     return replace(seen, waiting_since=None)
+
+
+def _is_file(file: Path) -> bool:
+    try:
+        return file.is_file()
+    except OSError:  # a link to where we may not look hides no other model
+        return False
 
 
 def _version(file: Path) -> PartVersion | None:

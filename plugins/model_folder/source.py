@@ -77,16 +77,25 @@ class FolderModels:
         """Runs in one thread at a time; what it finds replaces the old in one step."""
         try:
             self._seen = look(self._folder, self._seen, now=time.monotonic(), wall=time.time(), settle_s=settle_s)
+            self._complain(_missing(self._folder))
         except OSError as error:
             self._seen = {}
             self._complain(f"{error.strerror}; check the disk and the permissions")
-        else:
-            self._complaint = ""
 
     def _complain(self, reason: str) -> None:
-        if reason != self._complaint:  # the folder is looked at every few seconds
+        """Say once why nothing can be offered; an empty reason is that all is well."""
+        if reason and reason != self._complaint:  # the folder is looked at every few seconds
             log.error("model_folder_unreadable", folder=str(self._folder), reason=reason)
         self._complaint = reason
+
+
+def _missing(folder: Path) -> str:
+    """Why there is no folder under its name, if there is none."""
+    if folder.is_dir():
+        return ""
+    if folder.exists():
+        return "it is no folder; set model_folder.path to the folder that holds the models"
+    return "there is no such folder; make it, or change model_folder.path"
 
 
 def _tell_failure(task: asyncio.Task[None]) -> None:

@@ -40,7 +40,8 @@ async def watch_folder(folder: Path, wake: Callable[[], None]) -> None:
         except FileNotFoundError:  # it vanished before the watch began
             continue
         except (OSError, RuntimeError) as error:  # no watch is left, or the file system has none
-            log.warning("model_folder_polled", folder=str(folder), reason=str(error))
+            if not polling:  # where even that fails, the waking below is all there is
+                log.warning("model_folder_polled", folder=str(folder), reason=str(error))
             polling = True
             await asyncio.sleep(APPEARS_S)
 

@@ -14,6 +14,7 @@ from hoshikage.core.errors import HoshikageError, InvalidRequest, NotSupported
 from hoshikage.core.http.body import read_body
 from hoshikage.core.http.stream import STREAM_HEADERS
 from hoshikage.core.http.uploads import body_chunks, drain_body
+from hoshikage.core.registry import OPENING_ROLES
 from hoshikage.core.settings import ServerSettings
 from hoshikage.plugins.routes_ollama.bodies import CopyBody, CreateBody, ModelBody
 from hoshikage.plugins.routes_ollama.conversation import conversation
@@ -29,7 +30,6 @@ log = structlog.get_logger(__name__)
 
 # What is still taken in of a body that is refused, so that its sender sees why.
 DRAINED_BYTES = 64 << 20
-OPENING_ROLES = ("system", "user", "assistant")
 
 
 def add_change_routes(blueprint: Blueprint, server: ServerApi) -> None:
@@ -131,6 +131,9 @@ async def _lines(first: str, steps: AsyncGenerator[str, None]) -> AsyncGenerator
         except HoshikageError as error:
             log.info("create_failed", code=error.code, reason=error.message)
             yield line(error_body(error))
+        except Exception:  # a client must not take a stream that ends here for a success
+            log.exception("create_failed")
+            yield line(error_body(HoshikageError("internal error; the server's log has the details")))
 
 
 def _opening(body: CreateBody, model: str) -> tuple[Message, ...]:

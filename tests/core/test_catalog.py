@@ -107,6 +107,14 @@ def test_entry_without_a_file_name_has_no_file(catalog, registry):
     assert None is catalog.model("g").file
 
 
+def test_file_that_may_not_be_looked_at_hides_no_other_model(catalog, registry, tmp_path):
+    """It has no size, like one that is gone; here its name is longer than any can be."""
+    registry.add("closed", ModelEntry(path=str(tmp_path), model="x" * 300))
+    registry.add("gemma", model_file(tmp_path, "g.gguf"))
+
+    assert {"closed": 0, "gemma": 7, "Offered": 0} == {record.name: record.size_bytes for record in catalog.models()}
+
+
 def test_missing_file_still_is_a_model(catalog, registry):
     """A registered model whose file is gone stays in the list, without size and time."""
     registry.add("g", ModelEntry(path="/nowhere", model="g.gguf"))

@@ -3,81 +3,46 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import hashlib
 import os
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import structlog
 
 from hoshikage import Message
-from hoshikage.core.blobs import GRACE_S, BlobStore
+from hoshikage.core.blobs import GRACE_S
 from hoshikage.core.creation import NewModel
-from hoshikage.core.errors import HoshikageError, InvalidRequest, ModelNotFound, NotSupported
-from hoshikage.core.gguf import DigestCache
-from hoshikage.core.model_store import ModelStore
+from hoshikage.core.errors import (
+    HoshikageError,
+    InvalidRequest,
+    ModelFileError,
+    ModelNotFound,
+    NotSupported,
+    StorageRefused,
+)
 from hoshikage.core.registry import ModelEntry
 from tests.core.gguf.raw_gguf import ARCHITECTURE, SMALL, STRING, gguf, pair, split_part, tensor, text
+from tests.core.model_stores import World, part, world_over
 from tests.wire import until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from hoshikage.core.catalog import Catalog
     from hoshikage.core.registry import Registry
 
-LORA = gguf(pairs=(ARCHITECTURE, pair("general.type", STRING, text("adapter"))))
+ADAPTER = pair("general.type", STRING, text("adapter"))
+LORA = gguf(pairs=(ARCHITECTURE, ADAPTER))
+MATRIX = gguf(pairs=(ARCHITECTURE, pair("general.type", STRING, text("imatrix"))))
 SIGHT = gguf(pairs=(pair("general.architecture", STRING, text("clip")),))
-CREATES = 10
-
-
-def part(number: int, count: int = 2, seed: bytes = b"\0") -> bytes:
-    return split_part(number, (tensor(f"t{number}"),), count=count, total=count, pairs=(ARCHITECTURE,)) + seed
-
-
-@dataclasses.dataclass
-class World:
-    """A store, and all that it stands on."""
-
-    store: ModelStore
-    registry: Registry
-    blobs: BlobStore
-    digests: DigestCache
-    links: Path
-    changes: list[str]
-
-    async def send(self, content: bytes) -> str:
-        """Give a blob to the store; returns its digest."""
-        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
-
-        async def chunks() -> AsyncIterator[bytes]:
-            yield content
-
-        await self.store.take_blob(digest, chunks())
-        return digest
-
-    async def create(self, name: str = "new", **fields: Any) -> list[str]:
-        return [step async for step in self.store.create(NewModel(name, **fields))]
-
-    def entry(self, name: str) -> ModelEntry:
-        found = self.store.entry(name)
-        assert found is not None
-        return found
 
 
 @pytest.fixture
 def world(tmp_path: Path, registry: Registry, catalog: Catalog) -> World:
     """A store over the catalogue with the models `a`, `b` and `c` of a plug-in."""
-    blobs, digests, changes = BlobStore(tmp_path / "blobs"), DigestCache(tmp_path / "d.json"), []
-
-    async def changed() -> None:
-        changes.append("changed")
-
-    links = tmp_path / "split"
-    store = ModelStore(registry=registry, catalog=catalog, blobs=blobs, digests=digests, links=links, changed=changed)
-    return World(store, registry, blobs, digests, links, changes)
+    return world_over(tmp_path, registry, catalog)
 
 
 async def test_blob_becomes_a_model(world: World):
@@ -112,6 +77,14 @@ async def test_model_of_another_has_its_file_and_what_it_says(world: World):
         child.messages,
     )
     assert ("MIT", "base", "") == (child.license, child.parent, base.parent)
+
+
+async def test_parameters_that_are_ignored_are_said_once(world: World):
+    """Not once for each look at them."""
+    with structlog.testing.capture_logs() as logs:
+        await world.create(base="a", parameters={"nonsense": 1})
+
+    assert [["nonsense"]] == [entry["parameters"] for entry in logs if entry["event"] == "parameters_ignored"]
 
 
 async def test_model_of_a_plug_in_can_be_the_base(world: World):
@@ -169,11 +142,35 @@ async def test_adapter_is_told_by_its_header(world: World):
     assert [name, f"x-{lora[7:19]}"] == world.entry("child").parameters["adapters"]
 
 
+async def test_adapter_for_another_architecture_is_refused(world: World):
+    """Beside the model or for one that is here; both architectures are named."""
+    foreign = gguf(pairs=(pair("general.architecture", STRING, text("qwen2")), ADAPTER))
+    model, lora = await world.send(SMALL), await world.send(foreign)
+    await world.create("base", files={"m": model})
+    words = r"^adapters\.l: it is for models of the architecture 'qwen2', not 'llama'; "
+
+    with pytest.raises(InvalidRequest, match=words):
+        await world.create(files={"m": model, "l": lora})
+    with pytest.raises(InvalidRequest, match=words):
+        await world.create(base="base", adapters={"l": lora})
+    await world.create(base="a", adapters={"l": lora})  # nobody knows what a plug-in's model without a file is
+
+    assert {"base", "new"} == set(world.registry.entries())
+
+
 REFUSED: dict[str, tuple[dict[str, Any], type[HoshikageError], str]] = {
     "neither": ({}, InvalidRequest, "one of from and files"),
     "both": ({"base": "a", "files": {"m": SMALL}}, InvalidRequest, "not both"),
     "no such base": ({"base": "nobody"}, ModelNotFound, "nobody"),
+    "a file as the base": ({"base": "./m.gguf"}, InvalidRequest, r"^from: './m.gguf' is a file.* POST /api/blobs/"),
+    "a digest as the base": ({"base": "sha256:" + "0" * 64}, InvalidRequest, r"^from: 'sha256:0.* is a file"),
     "no GGUF": ({"files": {"m.gguf": b"PK\3\4 no model at all"}}, HoshikageError, r"^files\.m\.gguf: it begins with"),
+    "no architecture": ({"files": {"m.gguf": gguf(pairs=())}}, ModelFileError, r"^files\.m\.gguf: the metadata has no"),
+    "a file of numbers for quantising": (
+        {"files": {"m": MATRIX}},
+        NotSupported,
+        "^files.m: this is no model, its type is 'imatrix'",
+    ),
     "an empty file": ({"files": {"m": b""}}, HoshikageError, "the file is empty"),
     "a projector": ({"files": {"m": SMALL, "p": SIGHT}}, NotSupported, "see images"),
     "only an adapter": ({"files": {"l": LORA}}, InvalidRequest, "there is no model among them"),
@@ -234,29 +231,44 @@ async def test_link_among_the_blobs_is_no_blob(world: World, tmp_path: Path):
         await world.create(files={"m": digest})
 
 
-async def test_creates_of_one_name_leave_one_whole_model(world: World):
-    """Many at once under one name: one wins, the blobs of the others go, and its own is there."""
-    contents = [SMALL + bytes([number]) for number in range(CREATES)]
-    digests = [await world.send(content) for content in contents]
+async def test_model_whose_file_is_gone_is_no_base(world: World, tmp_path: Path):
+    """The error names the file; an adapter counts too."""
+    (tmp_path / "mine.gguf").write_bytes(SMALL)
+    world.registry.add("gone", ModelEntry(path=str(tmp_path), model="gone.gguf"))
+    world.registry.add("bare", ModelEntry(path=str(tmp_path), model="mine.gguf", options={"adapters": {"x": "/no"}}))
 
-    done = await asyncio.gather(*(world.create("same", files={"m": digest}) for digest in digests))
+    for base, file in (("gone", tmp_path / "gone.gguf"), ("bare", "/no")):
+        with pytest.raises(ModelFileError, match=f"^from: {file}, a file of model '{base}'"):
+            await world.create(base=base)
 
-    assert all(steps[-1] == "success" for steps in done)
-    assert [world.registry.file_of(world.entry("same"))] == list(world.blobs.folder.iterdir())
+
+async def test_parts_of_several_models_are_no_model(world: World):
+    """Each part says that it is one of two, but not of the same two; nothing of the try is left."""
+    other = split_part(1, (tensor("t0"),), count=2, total=2, pairs=(ARCHITECTURE,))
+    digests = [await world.send(content) for content in (part(0), other)]
+
+    with pytest.raises(ModelFileError, match=r"^files: the parts are not those of one model: model-00002-of-00002"):
+        await world.create(files={"a": digests[0], "b": digests[1]})
+
+    assert ({}, []) == (dict(world.registry.entries()), list(world.links.iterdir()))
 
 
-async def test_blob_that_goes_meanwhile_is_noticed(world: World, monkeypatch: pytest.MonkeyPatch):
-    """A create that has looked at a blob, which a delete takes away before the entry is written, is refused."""
-    digest = await world.send(SMALL)
-    await world.create("old", files={"m": digest})
-    steps = world.store.create(NewModel("new", files={"m": digest}))
-    await anext(steps)
+async def test_links_that_cannot_be_made_are_an_error(world: World):
+    """That says where there is no room."""
+    world.links.write_text("no folder")
+    digests = [await world.send(part(n, seed=bytes([n]))) for n in range(2)]
 
-    await world.store.delete("old")
+    with pytest.raises(StorageRefused, match=f"{world.links}.* cannot be written: "):
+        await world.create(files={str(n): d for n, d in enumerate(digests)})
 
-    with pytest.raises(InvalidRequest, match="is gone; send it again"):
-        [step async for step in steps]
-    assert {} == dict(world.registry.entries())
+
+async def test_copy_onto_itself_changes_nothing(world: World):
+    """Whatever the spelling; a plug-in's model does not become a registered one by it."""
+    await world.store.copy("a", "A:latest")
+    with pytest.raises(ModelNotFound):
+        await world.store.copy("nobody", "nobody")
+
+    assert ({}, []) == (dict(world.registry.entries()), world.changes)
 
 
 async def test_file_that_was_registered_where_it_lies_stays(world: World, tmp_path: Path):

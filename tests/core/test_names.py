@@ -48,6 +48,8 @@ def test_allowed_names(name: str):
         "_private",
         "a:",
         "a:b:c",
+        "a:..",
+        "a:-option",
         "host:port/model",
         "host:123456/model",
         "a/host:5000/model",
@@ -97,6 +99,15 @@ def test_same_model(one: str, other: str):
 def test_other_model(one: str, other: str):
     """Another tag, another part or another sign is another model."""
     assert name_key(one) != name_key(other)
+
+
+def test_name_of_many_marks_is_refused_at_once():
+    """To put a million marks in their order would take a quarter of an hour, and nothing else would run."""
+    name = "a" + "\u0301\u0323" * 500_000
+
+    assert name_key(name).startswith("a\u0301")
+    with pytest.raises(InvalidRequest, match="is not allowed"):
+        check_name(name)
 
 
 @given(st.text(max_size=300))

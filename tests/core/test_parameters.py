@@ -38,6 +38,8 @@ def test_others_are_named_in_the_log():
         ("seed", 2**64),
         ("mirostat", 1),
         ("ignore_eos", "yes"),
+        ("keep_alive", "a while"),
+        ("keep_alive", True),
     ],
 )
 def test_nonsense_is_refused(name: str, value: Any):

@@ -130,6 +130,17 @@ def test_put_that_is_refused_changes_nothing(registry: Registry, file: Path, set
     assert ({"star": ENTRY}, []) == (dict(registry.entries()), settled.told)
 
 
+def test_path_that_is_no_text_is_refused(registry: Registry, file: Path, settled: Settled):
+    """The file stays as it is."""
+    registry.put("star", ENTRY, settle=settled)
+    before = file.read_bytes()
+
+    with pytest.raises(RegistryError, match="cannot hold this model: a path or a text of it is no UTF-8"):
+        registry.put("moon", ModelEntry(path="/models", model="\udcff.gguf"), settle=settled)
+
+    assert before == file.read_bytes()
+
+
 def test_copy_takes_everything_along(registry: Registry, file: Path, settled: Settled):
     """Fields that we do not know are copied too."""
     file.write_text(json.dumps({"a": {"path": "p", "model": "m", "note": 1}}))
@@ -196,6 +207,34 @@ def test_nobody_can_change_what_is_looked_at(registry: Registry, file: Path, set
     registry.while_locked(act)
 
     assert [ENTRY] == seen
+
+
+def test_link_to_the_file_has_its_lock(registry: Registry, file: Path, settled: Settled, tmp_path: Path, monkeypatch):
+    """Whoever comes by another name writes the same file."""
+    monkeypatch.setattr("hoshikage.core.registry.LOCK_LIMIT_S", 0.05)
+    registry.put("a", ENTRY, settle=settled)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "link.json").symlink_to(file)
+    other = registry_over(tmp_path / "other" / "link.json")
+
+    def act(_entries: Any) -> None:
+        with pytest.raises(RegistryError, match="locked"):
+            other.put("b", ENTRY, settle=settled)
+
+    registry.while_locked(act)
+    other.put("b", ENTRY, settle=settled)
+
+    assert ["a", "b"] == list(registry.entries())
+
+
+def test_litter_that_cannot_go_stops_nobody(registry: Registry, file: Path):
+    """What looks like a killed writer's file may be anything."""
+    (file.parent / f".{file.name}.x.tmp").mkdir()
+    seen: list[int] = []
+
+    registry.while_locked(lambda entries: seen.append(len(entries)))
+
+    assert [0] == seen
 
 
 def test_killed_writers_lose_nothing(file: Path):

@@ -75,10 +75,12 @@ def test_no_models_are_empty_lists():
 
 
 def test_name_with_a_tag_gets_no_second_one():
-    """A name that has a tag is the model's name as it stands."""
-    row = tags_ollama([(replace(RECORD, name="gemma:2b"), FACTS)])["models"][0]
+    """A name that has a tag is the model's name as it stands; the port of a host is no tag."""
+    names = ("gemma:2b", "lan:5000/gemma:2b", "lan:5000/gemma")
+    rows = tags_ollama([(replace(RECORD, name=name), FACTS) for name in names])["models"]
 
-    assert ("gemma:2b", "gemma:2b") == (row["name"], row["model"])
+    assert [*names[:2], "lan:5000/gemma:latest"] == [row["model"] for row in rows]
+    assert list(names) == [row["name"] for row in rows]
 
 
 def test_models_keep_their_order():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,8 +14,6 @@ from tests.core.gguf.raw_gguf import SMALL
 from tests.core.importing.stores import TEMPLATE, put_manifest, put_model
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.core.cli.conftest import CommandLine
 
 
@@ -118,6 +117,18 @@ def test_usual_folders_are_tried_in_order(tmp_path: Path):
     assert tmp_path / "b" == chosen(None, usual, inside="manifests")
     with pytest.raises(InvalidRequest, match=str(tmp_path / "a")):
         chosen(tmp_path / "a", usual, inside="manifests")
+    with pytest.raises(InvalidRequest, match="no folder ~nobody-of-that-name/models"):
+        chosen(Path("~nobody-of-that-name/models"), usual)
+
+
+def test_folder_that_may_not_be_looked_at_is_told(tmp_path: Path):
+    """With the system's reason; the next one is tried. Here the name is longer than any can be."""
+    (tmp_path / "c").mkdir()
+    closed = str(tmp_path / ("x" * 300))
+
+    assert tmp_path / "c" == chosen(None, [closed, str(tmp_path / "c")])
+    with pytest.raises(InvalidRequest, match=r"xxx \(File name too long\)"):
+        chosen(None, [closed])
 
 
 def test_ollama_s_variable_stands_in_for_the_usual_folders():

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.core.importing.stores import LORA
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -69,6 +71,20 @@ def test_add_refuses_what_is_no_model(hoshikage: CommandLine, tmp_path: Path, co
     assert not (hoshikage.data_dir / "model_map.json").exists()
 
 
+def test_add_refuses_what_only_belongs_to_a_model(hoshikage: CommandLine, tmp_path: Path):
+    """An adapter is a whole GGUF, but nothing that could be loaded by itself."""
+    file = tmp_path / "lora.gguf"
+    file.write_bytes(LORA)
+
+    done = hoshikage("add", str(file), "lora")
+
+    assert (1, f"error: {file}: this is no model, its type is 'adapter'; name the model it belongs to\n") == (
+        done.returncode,
+        done.stderr,
+    )
+    assert not (hoshikage.data_dir / "model_map.json").exists()
+
+
 def test_add_refuses_a_truncated_model(hoshikage: CommandLine, small_gguf: Path):
     """A file that ends before its tensors do is refused."""
     small_gguf.write_bytes(small_gguf.read_bytes()[:-64])
@@ -118,6 +134,18 @@ def test_rm_forgets_the_name_and_keeps_the_file(hoshikage: CommandLine, small_gg
     assert model_map(hoshikage) == {}
     assert json.loads((hoshikage.data_dir / "tags_ollama.json").read_text()) == {"models": []}
     assert small_gguf.exists()
+
+
+def test_rm_does_not_claim_a_file_that_was_not_there(hoshikage: CommandLine, small_gguf: Path):
+    """Neither one that had vanished before, nor that of a model which has none."""
+    hoshikage("add", str(small_gguf), "small")
+    small_gguf.unlink()
+    entries = {**model_map(hoshikage), "fake": {"path": "", "model": "", "stop": [], "engine": "echo"}}
+    (hoshikage.data_dir / "model_map.json").write_text(json.dumps(entries))
+
+    said = [hoshikage("rm", name).stdout for name in ("small", "fake")]
+
+    assert ["removed small; its file was not there any more\n", "removed fake\n"] == said
 
 
 def test_rm_of_an_unknown_name_is_one_line(hoshikage: CommandLine):

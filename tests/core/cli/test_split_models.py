@@ -55,3 +55,17 @@ def test_model_without_a_part_is_refused(hoshikage: CommandLine, tmp_path: Path)
     done = hoshikage("add", str(first), "big")
 
     assert (1, True) == (done.returncode, done.stderr.startswith(f"error: {second} does not exist"))
+
+
+def test_links_to_parts_are_added_by_their_names(hoshikage: CommandLine, tmp_path: Path):
+    """A cache of Hugging Face keeps the files elsewhere, under names that do not say which part they are."""
+    (tmp_path / "blobs").mkdir()
+    (tmp_path / "snapshot").mkdir()
+    for number, part in enumerate(parts_in(tmp_path)):
+        part.rename(tmp_path / "blobs" / str(number))
+        (tmp_path / "snapshot" / part.name).symlink_to(f"../blobs/{number}")
+
+    done = hoshikage("add", str(tmp_path / "snapshot" / "big-00001-of-00002.gguf"), "big")
+
+    assert 0 == done.returncode, done.stderr
+    assert len(raw.PART_1) + len(raw.PART_2) == {r["name"]: r["size_bytes"] for r in hoshikage.json("list")}["big"]

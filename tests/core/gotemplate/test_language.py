@@ -43,6 +43,14 @@ WRITES = {
     ),
     "range with an element": ("{{ range $m := .Messages }}{{ $m.Role }} {{ end }}", "system user assistant user "),
     "range over nothing": ("{{ range .Tools }}a{{ else }}b{{ end }}", "b"),
+    "range whose every round is cut short": (
+        "{{ range .Messages }}{{ continue }}{{ else }}b{{ end }}{{ range .Messages }}{{ break }}{{ else }}b{{ end }}",
+        "",
+    ),
+    "a jump in the else of a range": (
+        "{{ range $i, $m := .Messages }}{{ $i }}{{ range $.Tools }}{{ else }}{{ break }}{{ end }}{{ end }}",
+        "0",
+    ),
     "break": ("{{ range $i, $m := .Messages }}{{ if eq $i 2 }}{{ break }}{{ end }}{{ $i }}{{ end }}", "01"),
     "continue": ("{{ range $i, $m := .Messages }}{{ if eq $i 2 }}{{ continue }}{{ end }}{{ $i }}{{ end }}", "013"),
     "a variable that a loop changes": (
@@ -57,8 +65,10 @@ WRITES = {
     "and, or": ('{{ and 1 "" }}|{{ and 1 2 }}|{{ or "" "b" }}|{{ or "a" "b" }}', "|2|b|a"),
     "not": ("{{ not .Tools }} {{ not 1 }}", "true false"),
     "eq with several": ('{{ eq "b" "a" "b" }}', "true"),
+    "eq with none of several": ('{{ eq "b" "a" "c" }}{{ eq 1 2 }}{{ eq (eq 1 2) false }}', "falsefalsetrue"),
     "comparisons": ("{{ ne 1 2 }}{{ lt 1 2 }}{{ le 2 2 }}{{ gt 1 2 }}{{ ge 1 2 }}", "truetruetruefalsefalse"),
     "len": ("{{ len .Messages }}{{ len .Tools }}", "40"),
+    "len of a text": ('{{ len "星a" }}{{ len .System }}', "47"),
     "slice": ("{{ range slice .Messages 1 3 }}{{ .Content }} {{ end }}", "one two "),
     "slice to the end": ("{{ len (slice .Messages 3) }}", "1"),
     "index": ("{{ (index .Messages 1).Content }}", "one"),
@@ -147,6 +157,8 @@ REFUSED = {
     "{{ if 1 }}{{ else }}{{ else }}{{ end }}": "a second {{ else }}",
     "{{ range .Tools }}{{ else if 1 }}{{ end }}": "{{ else if }}",
     "{{ break }}": "{{ break }} stands where it cannot",
+    "{{ range .Messages }}{{ else }}{{ break }}{{ end }}": "{{ break }} stands where it cannot",
+    "{{ range .Messages }}{{ else }}": "{{ else }} has no {{ end }}",
     '{{ template "x" }}': "{{ template }} is not supported",
     '\n\n{{ define "x" }}{{ end }}': "line 3: {{ define }} is not supported",
     "{{ .Prompt": "does not end with }}",
@@ -177,7 +189,7 @@ REFUSED = {
     "{% if 1 %}\n{{ 1|nothing }}{% endif %}": "line 2: no valid Jinja2: there is no filter 'nothing'",
     "{% if 1 is nothing %}{% endif %}": "there is no test 'nothing'",
     "{% if 1 %}{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}{% endif %}": "no valid Jinja2",
-    "x" * 300_000: "longer than",
+    "x" * 65_537: "longer than 65536 characters",
 }
 
 
@@ -190,6 +202,17 @@ def test_what_is_not_known_is_refused(source: str, words: str):
     assert (400, "template") == (caught.value.status, caught.value.param)
     assert words in caught.value.message
     assert caught.value.message.startswith("template, line ")
+
+
+def test_translation_grows_no_faster_than_its_source():
+    """However deep comparisons stand within each other, each argument is written once."""
+    nested = "1"
+    for _ in range(11):
+        nested = f"(eq {nested} 1 2 3)"
+
+    translated = to_jinja(MESSAGES + "{{ " + nested + " }}")
+
+    assert len(translated) < len(to_jinja(MESSAGES)) + 1000
 
 
 def test_jinja_is_left_as_it_is():

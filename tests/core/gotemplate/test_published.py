@@ -100,3 +100,48 @@ def test_qwen3_is_told_whether_to_think():
     assert on.endswith("user\nBye /think<|im_end|>\n<|im_start|>assistant\n")
     assert off.endswith("user\nBye /no_think<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n")
     assert 1 == on.count("/think")
+
+
+def test_llama_3_1_with_tools():
+    """Tools stand before the last question alone; calls and results are turns of their own."""
+    talk = [system("Be brief."), one("Weather?"), answer("", tool_calls=[CALL]), {"role": "tool", "content": "21"}]
+    tool = f'{{"type":"function","function":{WEATHER_JSON}}}'
+    expected = (
+        "<|start_header_id|>system<|end_header_id|>\n\nBe brief.\n\nCutting Knowledge Date: December 2023\n\n"
+        "When you receive a tool call response, use the output to format an answer to the orginal user question."
+        "<|eot_id|><|start_header_id|>user<|end_header_id|>\n\nWeather?<|eot_id|>"
+        "<|start_header_id|>assistant<|end_header_id|>\n\n"
+        '{"name": "weather", "parameters": {"city":"東京"}}<|eot_id|>'
+        "<|start_header_id|>ipython<|end_header_id|>\n\n21<|eot_id|>"
+        "<|start_header_id|>user<|end_header_id|>\n\n"
+        "Given the following functions, please respond with a JSON for a function call.\n"
+        f"{tool}\n\nQuestion: Thanks<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"
+    )
+    assert expected == rendered(source_of("llama3.1"), *talk, one("Thanks"), tools=[WEATHER])
+
+
+def test_phi():
+    """Every turn but the last is closed, and the answer is opened once."""
+    expected = (
+        "<|im_start|>system<|im_sep|>\nBe brief.<|im_end|>\n<|im_start|>user<|im_sep|>\nHi<|im_end|>\n"
+        "<|im_start|>assistant<|im_sep|>\nHello<|im_end|>\n<|im_start|>user<|im_sep|>\nBye<|im_end|>\n"
+        "<|im_start|>assistant<|im_sep|>\n"
+    )
+    assert expected == rendered(source_of("phi4"), *TALK)
+
+
+def test_deepseek_is_told_not_to_think():
+    """An empty thought stands at the beginning of the answer, and only where that was asked for."""
+    expected = "Be brief.<｜User｜>Hi<｜Assistant｜>Hello<｜end▁of▁sentence｜><｜User｜>Bye<｜Assistant｜>"
+
+    assert expected == rendered(source_of("deepseek-r1"), *TALK)
+    assert f"{expected}<think>\n\n</think>\n\n" == rendered(source_of("deepseek-r1"), *TALK, enable_thinking=False)
+
+
+def test_deepseek_goes_on_with_a_thought():
+    """An answer that is begun brings what was thought before it."""
+    begun = answer("So", reasoning_content="Hm.")
+
+    prompt = rendered(source_of("deepseek-r1"), one("Hi"), begun, enable_thinking=True)
+
+    assert "<｜User｜>Hi<｜Assistant｜><think>\nHm.\n</think>So" == prompt

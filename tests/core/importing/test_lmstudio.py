@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from hoshikage.core.importing import Found, Unusable, scan_lmstudio
 from tests.core.gguf.raw_gguf import SMALL
-from tests.core.importing.stores import SIGHT, split_part
+from tests.core.importing.stores import LORA, SIGHT, split_part
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,6 +46,14 @@ def test_files_of_one_name_are_told_apart(tmp_path: Path):
     assert ["two/Star"] == names(tmp_path, only="two/star")
 
 
+def test_files_of_one_name_and_one_publisher_are_told_apart(tmp_path: Path):
+    """The third has its repository before it too; a file that differs by its ending alone has that."""
+    for where in ("one/a/star.gguf", "two/a/star.gguf", "two/b/star.GGUF", "two/b/star.gguf"):
+        put(tmp_path, where)
+
+    assert ["star", "two/star", "two/b/star", "two/b/star.gguf"] == names(tmp_path)
+
+
 def test_files_for_images_are_left_out(tmp_path: Path):
     """By their name or by their header."""
     put(tmp_path, "pub/repo/mmproj-star-f16.gguf")
@@ -76,9 +84,12 @@ def test_what_is_broken_is_told(tmp_path: Path):
     put(tmp_path, "pub/repo/a b.gguf")
     put(tmp_path, "pub/repo/\udcff.gguf")
 
+    put(tmp_path, "pub/repo/lora.gguf", LORA)
+
     reasons = [item.reason for item in scan_lmstudio(tmp_path) if isinstance(item, Unusable)]
 
-    assert 3 == len(reasons)
+    assert 4 == len(reasons)
+    assert any("this is no model, its type is 'adapter'" in reason for reason in reasons)
     assert any("not allowed" in reason for reason in reasons)
     assert any("no UTF-8" in reason for reason in reasons)
 

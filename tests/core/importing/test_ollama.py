@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import hashlib
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,9 +14,6 @@ from hoshikage.core.importing import Found, Unusable, scan_ollama
 from hoshikage.core.registry import OpeningMessage
 from tests.core.gguf.raw_gguf import SMALL
 from tests.core.importing.stores import LORA, TEMPLATE, layer, put_blob, put_manifest, put_model
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def found(root: Path, **options: Any) -> list[Found]:
@@ -120,10 +119,14 @@ def test_broken_manifest_is_told(tmp_path: Path, content: Any, words: str):
     ("layers", "words"),
     [
         ({"model": b"no GGUF at all"}, "begins with"),
+        ({"model": LORA}, "this is no model, its type is 'adapter'"),
         ({"params": "{"}, "is no JSON"),
         ({"params": [1]}, "must be a JSON dict"),
         ({"messages": {"a": 1}}, "must be a JSON list"),
         ({"messages": [{"content": 1}]}, "not understood"),
+        ({"messages": [{"role": "nobody", "content": "x"}]}, "the unknown role 'nobody'"),
+        ({"adapter": SMALL + b"\0"}, "is named as an adapter, but its type is 'model'"),
+        ({"adapter": b"ggla of early days"}, "begins with"),
         ({"template": b"\xff"}, "no text in UTF-8"),
     ],
 )
@@ -147,6 +150,49 @@ def test_name_that_cannot_be_registered_is_told(tmp_path: Path):
     put_model(tmp_path, "registry.ollama.ai/library/a b/latest")
 
     assert "is not allowed" in broken(tmp_path).reason
+
+
+def test_folder_that_is_not_ours_to_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """An empty answer would say that there are no models."""
+    put_model(tmp_path)
+    put_model(tmp_path, "hf.co/org/moon/Q4")
+    closed, iterdir = tmp_path / "manifests" / "registry.ollama.ai", Path.iterdir
+
+    def refuse(folder: Path) -> Any:
+        if folder == closed:
+            raise PermissionError(13, "Permission denied")
+        return iterdir(folder)
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    moon, told = scan_ollama(tmp_path)
+
+    assert isinstance(moon, Found)
+    assert isinstance(told, Unusable)
+    assert (closed, True) == (told.path, told.reason.startswith("it cannot be read: Permission denied; "))
+
+
+def test_manifest_or_blob_that_may_not_be_looked_at_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The others are found all the same."""
+    star = put_model(tmp_path)
+    put_model(tmp_path, "hf.co/org/moon/Q4", model=SMALL + b"\0")
+    put_model(tmp_path, "hf.co/org/sun/Q4", model=SMALL + b"\0\0")
+    blob = tmp_path / "blobs" / f"sha256-{hashlib.sha256(SMALL + bytes(1)).hexdigest()}"
+    is_file = Path.is_file
+
+    def refuse(file: Path) -> bool:
+        if file in (star, blob):
+            raise PermissionError(13, "Permission denied")
+        return is_file(file)
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+
+    moon, sun, told = scan_ollama(tmp_path)
+
+    assert isinstance(moon, Unusable)
+    assert isinstance(sun, Found)
+    assert isinstance(told, Unusable)
+    assert moon.reason.startswith(f"{blob}: it cannot be read: Permission denied")
+    assert (star, True) == (told.path, told.reason.startswith("it cannot be read: Permission denied"))
 
 
 def test_what_is_no_manifest_by_its_place_is_passed_over(tmp_path: Path):

@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from hoshikage.config.project import Project
 from hoshikage.config.settings import load_settings
+from hoshikage.core.errors import ModelFileError
 from hoshikage.plugins import model_folder
 from hoshikage.plugins.model_folder import listing
 from hoshikage.plugins.model_folder.source import FolderModels
@@ -84,11 +85,75 @@ def test_missing_folder_is_empty(tmp_path):
     assert ([], ["a"]) == (before, names(source))
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"), [("nothing", "there is no such folder; "), ("a.gguf", "it is no folder; ")]
+)
+def test_folder_that_is_none_is_said_once(folder, name: str, reason: str):
+    """A wrong path in the settings would be silence otherwise."""
+    (folder / "a.gguf").write_bytes(WHOLE)
+    source = FolderModels(folder / name)
+    with capture_logs() as logs:
+        found = [names(source), names(source)]
+
+    assert [[], []] == found
+    assert [("model_folder_unreadable", True)] == [(e["event"], e["reason"].startswith(reason)) for e in logs]
+
+
 def test_dangling_link_is_no_model(folder):
     """A link whose target is gone is passed over."""
     (folder / "a.gguf").symlink_to(folder / "gone")
 
     assert [] == names(FolderModels(folder))
+
+
+@pytest.mark.parametrize("kind", ["adapter", "mmproj", "imatrix"])
+def test_file_that_only_belongs_to_a_model_is_passed_over(folder, kind: str):
+    """It cannot be loaded by itself; one line says so."""
+    file = folder / f"{kind}.gguf"
+    file.write_bytes(raw.gguf(pairs=(raw.ARCHITECTURE, raw.pair("general.type", raw.STRING, raw.text(kind)))))
+    (folder / "b.gguf").write_bytes(WHOLE)
+    source = FolderModels(folder)
+    with capture_logs() as logs:
+        found = [names(source), names(source)]
+
+    assert [["b"], ["b"]] == found
+    assert [f"{file}: this is no model, its type is '{kind}'; name the model it belongs to"] == [
+        e["reason"] for e in logs if e["event"] == "model_file_passed_over"
+    ]
+
+
+def test_name_that_is_no_text_is_not_offered(folder):
+    """No answer in JSON could hold it, so it would hide all others."""
+    (folder / "\udcff.gguf").write_bytes(WHOLE)
+    (folder / "b.gguf").write_bytes(WHOLE)
+    with capture_logs() as logs:
+        found = names(FolderModels(folder))
+
+    assert ["b"] == found
+    assert ["its name is no UTF-8; give the file another name"] == [e["reason"] for e in logs if "reason" in e]
+
+
+def test_link_that_cannot_be_followed_hides_no_other_model(folder):
+    """As one into a folder that is closed to the server; here its target is no possible name."""
+    (folder / "a.gguf").symlink_to("x" * 300)
+    (folder / "b.gguf").write_bytes(WHOLE)
+
+    assert ["b"] == names(FolderModels(folder))
+
+
+def test_file_that_may_be_read_later_is_offered_then(folder, monkeypatch):
+    """A right that is given, or a disk that recovers, changes nothing that could be seen of the file itself."""
+
+    def refuse(file: object) -> None:
+        raise ModelFileError(f"{file} cannot be read") from PermissionError(13, "Permission denied")
+
+    source = FolderModels(folder)
+    (folder / "a.gguf").write_bytes(WHOLE)
+    with monkeypatch.context() as patch:
+        patch.setattr(listing, "read_header", refuse)
+        closed = names(source)
+
+    assert ([], ["a"]) == (closed, names(source))
 
 
 def test_unreadable_folder_is_said_once(folder, monkeypatch):
@@ -186,10 +251,17 @@ async def test_half_copied_file_is_not_offered_until_it_is_whole(watched, folder
     assert str(folder / "a.gguf") in said["reason"]
 
 
-async def test_growing_file_is_not_opened(watched, folder, monkeypatch):
+async def test_growing_file_is_not_opened(watched, folder, tmp_path, monkeypatch):
     """A file that is written to all the time is left alone, although its header is whole from the beginning."""
     opened: list[object] = []
-    monkeypatch.setattr(listing, "read_header", opened.append)
+    (tmp_path / "whole.gguf").write_bytes(WHOLE)
+    header = listing.read_header(tmp_path / "whole.gguf")
+
+    def read(file: object) -> object:
+        opened.append(file)
+        return header
+
+    monkeypatch.setattr(listing, "read_header", read)
     monkeypatch.setattr("hoshikage.plugins.model_folder.source.SETTLE_S", LONG_SETTLE_S)  # this test may stall
     file = folder / "a.gguf"
     with capture_logs() as logs:

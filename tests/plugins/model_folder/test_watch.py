@@ -68,6 +68,21 @@ async def test_without_notifications_the_folder_is_polled(folder, monkeypatch):
     assert ["model_folder_polled"] == [entry["event"] for entry in logs]
 
 
+async def test_folder_that_cannot_even_be_polled_is_looked_at(folder, monkeypatch):
+    """One line says so, not one at each try."""
+
+    def nothing_works(*_args: object, **_kwargs: object) -> object:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(watch, "awatch", nothing_works)
+    monkeypatch.setattr(watch, "APPEARS_S", 0.001)
+    with capture_logs() as logs:
+        async with watching(folder) as woken:
+            await until(lambda: len(woken) > 10, SEEN_S)
+
+    assert ["model_folder_polled"] == [entry["event"] for entry in logs]
+
+
 async def test_missing_folder_is_waited_for(tmp_path):
     """A folder that is made later is watched from then on."""
     async with watching(tmp_path / "later") as woken:

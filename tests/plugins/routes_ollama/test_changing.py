@@ -15,14 +15,14 @@ import pytest
 
 from hoshikage.core.http.body import check
 from hoshikage.plugins.routes_ollama.bodies import CreateBody
-from hoshikage.plugins.routes_ollama.changing import new_model
+from hoshikage.plugins.routes_ollama.changing import new_model, stream_steps
 from tests.core.gguf.raw_gguf import SMALL
 from tests.plugins.routes_ollama.made import HELLO, lines, refusal
 from tests.server import ServerProcess
 from tests.wire import until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncGenerator, Callable, Iterator
     from pathlib import Path
 
 MAX_BLOB_BYTES = 300_000_000
@@ -197,6 +197,20 @@ def test_steps_are_lines(server: ServerProcess):
     assert [f"using existing layer {digest}", "writing manifest", "success"] == steps
     assert "application/x-ndjson" == streamed.headers["content-type"]
     assert {"status": "success"} == whole.json()
+
+
+async def test_stream_that_fails_ends_with_an_error():
+    """Whatever it is that fails, and after whatever was said before."""
+
+    async def steps() -> AsyncGenerator[str, None]:
+        yield "writing manifest"
+        raise ZeroDivisionError
+
+    answer = await stream_steps(steps())
+
+    rows = lines(await answer.get_data(as_text=False))
+    assert ["writing manifest", None] == [row.get("status") for row in rows]
+    assert "internal error; the server's log has the details" == rows[-1]["error"]
 
 
 def test_delete_takes_a_body(server: ServerProcess):
