@@ -347,7 +347,7 @@ class ModelSlot:
         except ModelLoadFailed as error:
             self._release_copy()
             log.warning("staged_copy_not_loaded", model=self.record.name, reason=error.message)
-            if not await self._storage.unstage(self.record):
+            if not await self._storage.unstage(self.record) and self._storage.find(self.record) is not None:
                 raise
             self._notes = ("loaded from disk: the staged copy could not be loaded, and was given up",)
             return await self._engine.load(self.record, LoadPlan(context_length=self._context_length))

@@ -64,13 +64,16 @@ async def test_a_stager_that_is_not_available_is_noted(residence_with, engine, o
     assert ([LoadPlan()], ("loaded from disk: told so",)) == (engine.plans, lease.notes)
 
 
-async def test_a_copy_that_does_not_load_is_given_up(residence_with, engine, on_disk, tmp_path):
-    """If the engine cannot load the copy, the copy goes, and the source is loaded."""
+@pytest.mark.parametrize("vanishes", [False, True])
+async def test_a_copy_that_does_not_load_is_given_up(residence_with, engine, on_disk, tmp_path, vanishes):
+    """If the engine cannot load the copy, the copy goes, if it is still there, and the source is loaded."""
     stager = FakeStager(tmp_path / "ram")
     load = engine.load
 
     async def only_the_source(record, plan):
         if plan.file is not None:
+            if vanishes:
+                stager.copies.clear()
             raise ModelLoadFailed("it is damaged")
         return await load(record, plan)
 

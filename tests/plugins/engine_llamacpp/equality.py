@@ -69,8 +69,8 @@ def differences(expected: Sequence[Answer], found: Sequence[Answer]) -> list[flo
     return gaps
 
 
-def check(expected: Sequence[Answer], found: Sequence[Answer]) -> None:
+def check(expected: Sequence[Answer], found: Sequence[Answer], *, most: int = MOST_DIFFERENCES) -> None:
     """No difference but at ties, and few of these."""
     gaps = differences(expected, found)
     assert all(gap <= TIE for gap in gaps), f"a difference where the choice was clear: {gaps}"
-    assert len(gaps) <= MOST_DIFFERENCES
+    assert len(gaps) <= most

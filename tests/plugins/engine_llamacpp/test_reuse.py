@@ -105,7 +105,8 @@ async def test_interrupted_answers_lose_nothing(kind):
     assert counters.preemptions > 0
     assert (0, 0) == (counters.running, counters.cells_used)
     assert [60] * 6 == [a.done.usage.completion_tokens for a in found]
-    check(expected, found)
+    # Weights at random choose closely: every second answer of this length holds a choice between two within 0.005.
+    check(expected, found, most=4)
 
 
 # --- scopes and adapters ---
