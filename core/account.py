@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hoshikage.core.contracts import Chunk, Done, Receipt, Started, Usage
 
 if TYPE_CHECKING:
-    from hoshikage.core.contracts import Caller, FinishReason, Outcome, StreamEvent
+    from hoshikage.core.contracts import Caller, FinishReason, Outcome, RecalledItem, StreamEvent
 
 
 @dataclass(slots=True)
@@ -20,6 +20,7 @@ class Account:
         admitted: when its turn came, on the monotonic clock.
         loaded: when its model was ready.
         notes: what the reader of the receipt should know.
+        recalled: the memories that went into the prompt.
         texts: the text for the reader so far, without thinking and tool calls, of each answer.
         receipt: written at the end.
     """
@@ -35,6 +36,7 @@ class Account:
     completion_tokens: int = 0
     texts: dict[int, list[str]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    recalled: tuple[RecalledItem, ...] = ()
     receipt: Receipt | None = None
 
     @property
@@ -78,5 +80,6 @@ class Account:
             finish_reason=finish_reason,
             error_code=error_code,
             notes=self.notes,
+            recalled=self.recalled,
         )
         return self.receipt

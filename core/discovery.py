@@ -27,6 +27,8 @@ BUILT_IN = (
     "ramdisk",
     "huggingface",
     "ollama_registry",
+    "memory",
+    "routes_memory",
     "routes_openai",
     "routes_ollama",
     "routes_status",

@@ -18,6 +18,8 @@ __all__ = [
     "HostRefused",
     "InsufficientMemory",
     "InvalidRequest",
+    "MemoryNotFound",
+    "MemoryUnavailable",
     "MissingDependency",
     "ModelFileError",
     "ModelLoadFailed",
@@ -27,6 +29,7 @@ __all__ = [
     "PortInUse",
     "PromptKillsWorker",
     "QueueFull",
+    "ReceiptNotFound",
     "RegistryError",
     "ServerStopping",
     "StagingRefused",
@@ -46,6 +49,32 @@ class NotSupported(InvalidRequest):
     """The request asks for something that this model or this server cannot do."""
 
     code = "not_supported"
+
+
+class MemoryNotFound(InvalidRequest):
+    """The caller has no memory of this id; another one's are as if they were not there."""
+
+    status = 404
+    code = "memory_not_found"
+
+    def __init__(self, memory_id: str) -> None:
+        super().__init__(
+            f"there is no memory {memory_id[:80]!r} of this user; `GET /v1/memories` lists them", param="id"
+        )
+
+
+class ReceiptNotFound(InvalidRequest):
+    """The caller has no receipt of this request, or it is too old to be kept."""
+
+    status = 404
+    code = "receipt_not_found"
+
+
+class MemoryUnavailable(HoshikageError):
+    """Long-term memory is switched off, or cannot be opened; the message says which."""
+
+    status = 503
+    code = "memory_unavailable"
 
 
 class ContextOverflow(InvalidRequest):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         Check,
         Downloader,
         Engine,
+        MemoryStore,
         ModelSource,
         Observer,
         RequestFilter,
@@ -157,6 +158,19 @@ def hoshikage_provide_observers(settings: Settings) -> Sequence[Observer]:
         >>> @hookimpl
         ... def hoshikage_provide_observers():
         ...     return [TokenCounter()]
+    """
+
+
+@hookspec
+def hoshikage_provide_memory(settings: Settings) -> Sequence[MemoryStore]:
+    """Offer a store of long-term memories.
+
+    Called once at start. The kernel uses the first one.
+
+    Example:
+        >>> @hookimpl
+        ... def hoshikage_provide_memory(settings):
+        ...     return [ParrotMemory(settings.data_dir / "parrot")]
     """
 
 

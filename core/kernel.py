@@ -31,6 +31,7 @@ from hoshikage.core.pins import Pins
 from hoshikage.core.pipeline import Extensions, Pipeline
 from hoshikage.core.pulled import PulledModels
 from hoshikage.core.pulling import Pulls
+from hoshikage.core.recall import with_memory_by_name
 from hoshikage.core.receipts import ReceiptBook
 from hoshikage.core.registry import Registry, RegistryFiles
 from hoshikage.core.residence import Residence
@@ -146,11 +147,13 @@ class Kernel:
         self._forecaster = Forecaster(self._residence, self._storage)
         self._admission = Admission(self.settings.section(AdmissionSettings), self._residence)
         self._formats = self.manager.chat_formats(self.settings)
+        self.memory = next(iter(self.manager.memory_stores(self.settings)), None)
         self._pipeline = Pipeline(
             extensions=Extensions(
                 filters=self.manager.request_filters(self.settings),
                 formats=self._formats,
                 observers=self.manager.observers(self.settings),
+                memory=self.memory,
             ),
             catalog=self._catalog,
             residence=self._residence,
@@ -173,6 +176,8 @@ class Kernel:
         await self._catalog.start()
         await self._storage.start()
         self._residence.recall_pins()
+        if self.memory is not None:
+            await self.memory.start()
         self._tasks = [
             asyncio.create_task(self._preload_models(), name="preload"),
             asyncio.create_task(self._reconcile(), name="reconcile"),
@@ -193,6 +198,8 @@ class Kernel:
         await self._storage.stop()
         await self._catalog.stop()
         await self._pipeline.stop()
+        if self.memory is not None:
+            await self.memory.stop()
 
     async def end_pulls(self) -> None:
         """End downloads at once: they would hold up the drain, and nothing of them is lost. Idempotent."""
@@ -202,7 +209,8 @@ class Kernel:
 
     def chat(self, request: ChatRequest, caller: Caller) -> AsyncGenerator[StreamEvent, None]:
         """See `ServerApi.chat`."""
-        return self._pipeline.chat(request, self._catalog.model(request.model), caller)
+        name, caller = with_memory_by_name(request.model, caller)
+        return self._pipeline.chat(request, self._catalog.model(name), caller)
 
     async def embed(self, request: EmbedRequest, caller: Caller) -> tuple[Embeddings, Receipt]:
         """See `ServerApi.embed`."""

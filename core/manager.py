@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         Check,
         Downloader,
         Engine,
+        MemoryStore,
         ModelSource,
         Observer,
         RequestFilter,
@@ -187,6 +188,10 @@ class PluginManager:
         """The chat formats, in the order they are asked."""
         formats: list[ChatFormat] = self._collect("hoshikage_provide_chat_formats", _with(settings=settings))
         return sorted(formats, key=lambda f: f.order)
+
+    def memory_stores(self, settings: Settings) -> list[MemoryStore]:
+        """The stores of long-term memories."""
+        return self._collect("hoshikage_provide_memory", _with(settings=settings))
 
     def observers(self, settings: Settings) -> list[Observer]:
         """The observers on offer."""

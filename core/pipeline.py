@@ -16,6 +16,7 @@ from hoshikage.core.capabilities import generates
 from hoshikage.core.contracts import Done, Usage
 from hoshikage.core.errors import EngineFailed, HoshikageError, NotSupported
 from hoshikage.core.formats import choose_format, prepare
+from hoshikage.core.recall import items_of, with_block
 from hoshikage.core.vectors import check_dimensions, shortened
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
         EmbedRequest,
         FinishReason,
         LoadedModel,
+        MemoryStore,
         ModelRecord,
         Observer,
         Outcome,
@@ -53,12 +55,18 @@ class Extensions:
     filters: Sequence[RequestFilter] = ()
     formats: Sequence[ChatFormat] = ()
     observers: Sequence[Observer] = ()
+    memory: MemoryStore | None = None
 
 
 @dataclass(slots=True)
 class _Exchange:
-    """A request for text on its way, as filters and format have made it so far."""
+    """A request for text on its way, as filters and format have made it so far.
 
+    Attributes:
+        asked: as the client sent it, which is what is remembered.
+    """
+
+    asked: ChatRequest
     request: ChatRequest
     account: Account
     reader: AnswerReader | None = None
@@ -88,7 +96,7 @@ class Pipeline:
     ) -> AsyncGenerator[StreamEvent, None]:
         """Answer one request; see `ServerApi.chat`."""
         account = Account(request.request_id, record.name, caller)
-        exchange = _Exchange(replace(request, caller_key=caller.key), account)
+        exchange = _Exchange(request, replace(request, caller_key=caller.key), account)
         try:
             with self._accounted(account):
                 await self._prepare(exchange, record)
@@ -190,6 +198,7 @@ class Pipeline:
     async def _prepare(self, exchange: _Exchange, record: ModelRecord) -> None:
         """Let filters and the model's chat format make of the request what the engine gets."""
         exchange.request = await self._filtered(exchange.request, record, exchange.account.caller)
+        await self._recall(exchange)
         facts = await self._catalog.facts_or_none(record)
         if not generates(facts):
             raise NotSupported(
@@ -226,6 +235,30 @@ class Pipeline:
                 log.exception("request_filter_failed", filter=item.name)
         return request
 
+    async def _recall(self, exchange: _Exchange) -> None:
+        """Put into the prompt what memory has to say; no failure of memory is one of the chat."""
+        store, caller = self._extensions.memory, exchange.account.caller
+        if store is None or exchange.request.prompt is not None or store.mode_of(caller) == "off":
+            return
+        try:
+            recall = await store.recall(exchange.asked, caller)
+        except Exception as error:
+            log.warning("recall_failed", store=store.name, reason=str(error) or type(error).__name__)
+            return
+        exchange.account.recalled = items_of(recall)
+        exchange.request = replace(exchange.request, messages=with_block(exchange.request.messages, recall.text))
+
+    async def _remember(self, exchange: _Exchange, receipt: Receipt) -> None:
+        store = self._extensions.memory
+        if store is None or exchange.asked.prompt is not None or store.mode_of(receipt.caller) != "on":
+            return
+        if receipt.outcome == "error":
+            return
+        try:
+            await store.remember(exchange.asked, exchange.account.answer, receipt)
+        except Exception as error:
+            log.warning("not_remembered", store=store.name, reason=str(error) or type(error).__name__)
+
     def _end(
         self,
         account: Account,
@@ -243,14 +276,15 @@ class Pipeline:
         return receipt
 
     def _tell_observers(self, exchange: _Exchange, receipt: Receipt) -> None:
-        task = asyncio.create_task(self._observe(exchange.request, exchange.account.answer, receipt))
+        task = asyncio.create_task(self._observe(exchange, receipt))
         self._observing.add(task)
         task.add_done_callback(self._observing.discard)
 
-    async def _observe(self, request: ChatRequest, answer: str, receipt: Receipt) -> None:
+    async def _observe(self, exchange: _Exchange, receipt: Receipt) -> None:
+        await self._remember(exchange, receipt)
         for observer in self._extensions.observers:
             try:
-                await observer.observe(request, answer, receipt)
+                await observer.observe(exchange.request, exchange.account.answer, receipt)
             except Exception:
                 log.exception("observer_failed", observer=observer.name)
 

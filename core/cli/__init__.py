@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hoshikage.core.cli import inspecting, models, places, pulling, serving
+from hoshikage.core.cli import inspecting, memory, models, places, pulling, serving
 from hoshikage.core.errors import HoshikageError
 
 HELP = "Hoshikage (星影): serve local language models to OpenAI and Ollama clients."
@@ -18,7 +18,7 @@ def build_cli() -> typer.Typer:
     """Put the commands together."""
     cli = typer.Typer(help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
     cli.callback()(_options)
-    for module in (serving, models, pulling, places, inspecting):
+    for module in (serving, models, pulling, places, memory, inspecting):
         module.add_commands(cli)
     return cli
 

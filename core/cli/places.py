@@ -4,27 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-import httpx
 import orjson
 import typer
 
 from hoshikage.core.cli.models import Name
+from hoshikage.core.cli.server_calls import ask_server
 from hoshikage.core.cli.serving import ServerDown
 from hoshikage.core.cli.sizes import size
-from hoshikage.core.cli.start import Json, Port, assembly, server_url
+from hoshikage.core.cli.start import Json, Port, assembly
 from hoshikage.core.cli.tables import new_table, print_table
-from hoshikage.core.errors import HoshikageError
 
 if TYPE_CHECKING:
     from hoshikage.core.kernel import Assembly
-
-CONNECT_LIMIT_S = 5.0
-
-
-class Refused(HoshikageError):
-    """The server said no; its words are the message."""
-
-    code = "refused"
 
 
 def add_commands(cli: typer.Typer) -> None:
@@ -124,27 +115,5 @@ def _plan_rows(found: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _post(action: str, body: dict[str, Any], port: int | None, here: Assembly | None = None) -> Any:
-    """Ask the server.
-
-    Raises:
-        ServerDown: there is none.
-        Refused: in its words.
-    """
-    url = server_url((here or assembly()).settings, port)
-    limits = httpx.Timeout(None, connect=CONNECT_LIMIT_S)  # a big model takes its time
-    try:
-        response = httpx.post(f"{url}/v1/{action}", json=body, timeout=limits, trust_env=False)
-    except httpx.HTTPError as error:
-        raise ServerDown(f"no server answers at {url} ({error}); start one with `hoshikage serve`") from error
-    try:
-        answer = response.json()
-    except ValueError:
-        raise Refused(f"{response.url} answered {response.status_code} and no JSON; is it a Hoshikage?") from None
-    if response.status_code != 200:
-        raise Refused(_message(answer) or f"{response.url} answered {response.status_code}")
-    return answer
-
-
-def _message(answer: Any) -> str:
-    error = answer.get("error") if isinstance(answer, dict) else None
-    return str((error.get("message") if isinstance(error, dict) else error) or "")
+    """Ask the server; see `ask_server`."""
+    return ask_server("POST", f"/v1/{action}", port, here=here, json=body).json()

@@ -24,6 +24,19 @@ from hoshikage.core.contracts.constraints import Constraint, ConstraintKind
 from hoshikage.core.contracts.downloads import Downloaded, Downloader, DownloadProgress
 from hoshikage.core.contracts.engines import Engine, EngineCounters, LoadedModel, LoadPlan, MemoryNeed
 from hoshikage.core.contracts.formats import ChatFormat, FormatParser, Parsed
+from hoshikage.core.contracts.memory import (
+    Memory,
+    MemoryKind,
+    MemoryMode,
+    MemoryStats,
+    MemoryStore,
+    MemoryUse,
+    Owner,
+    Recall,
+    Recalled,
+    RecalledItem,
+    owner_of,
+)
 from hoshikage.core.contracts.models import ModelFacts, ModelRecord, ModelSource, WatchingSource
 from hoshikage.core.contracts.plans import LoadForecast
 from hoshikage.core.contracts.receipts import Outcome, Receipt
@@ -60,15 +73,25 @@ __all__ = [
     "LoadPlan",
     "LoadedModel",
     "LoadedView",
+    "Memory",
+    "MemoryKind",
+    "MemoryMode",
     "MemoryNeed",
+    "MemoryStats",
     "MemoryStatus",
+    "MemoryStore",
+    "MemoryUse",
     "Message",
     "ModelFacts",
     "ModelRecord",
     "ModelSource",
     "Observer",
     "Outcome",
+    "Owner",
     "Parsed",
+    "Recall",
+    "Recalled",
+    "RecalledItem",
     "Receipt",
     "RequestFilter",
     "RerankRequest",
@@ -90,4 +113,5 @@ __all__ = [
     "ToolChoice",
     "Usage",
     "WatchingSource",
+    "owner_of",
 ]

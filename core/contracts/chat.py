@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from hoshikage.core.contracts.memory import MemoryUse
 from hoshikage.core.contracts.tools import ToolChoice
 
 if TYPE_CHECKING:
@@ -26,11 +27,13 @@ class Caller:
         address: the client's network address, empty for the command line.
         user_agent: what the client says it is.
         key: tells callers apart, e.g. a fingerprint of the key they sent; never the key itself.
+        memory: what the request says of long-term memory, beside its body.
     """
 
     address: str = ""
     user_agent: str = ""
     key: str = ""
+    memory: MemoryUse = field(default_factory=MemoryUse)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from hoshikage.core.contracts.chat import Caller, FinishReason, Usage
+
+if TYPE_CHECKING:
+    from hoshikage.core.contracts.memory import RecalledItem
 
 Outcome = Literal["done", "error", "cancelled"]
 
@@ -20,6 +23,7 @@ class Receipt:
         load_s: seconds it waited for the model to be loaded; 0 if it was.
         total_s: seconds from arrival to the end of the answer.
         error_code: the code of the error that ended it.
+        recalled: the memories that went into the prompt, without their texts.
         notes: what a reader should know, e.g. why the model was loaded from disk.
     """
 
@@ -35,3 +39,4 @@ class Receipt:
     finish_reason: FinishReason | None = None
     error_code: str | None = None
     notes: tuple[str, ...] = ()
+    recalled: tuple[RecalledItem, ...] = ()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hoshikage.config.settings import Settings
     from hoshikage.core.contracts.chat import Caller, ChatRequest, StreamEvent
     from hoshikage.core.contracts.downloads import DownloadProgress
+    from hoshikage.core.contracts.memory import MemoryStore
     from hoshikage.core.contracts.models import ModelFacts, ModelRecord
     from hoshikage.core.contracts.plans import LoadForecast
     from hoshikage.core.contracts.receipts import Receipt
@@ -120,6 +121,7 @@ class ServerApi(Protocol):
 
     settings: Settings
     store: ModelStore
+    memory: MemoryStore | None
 
     def chat(self, request: ChatRequest, caller: Caller) -> AsyncGenerator[StreamEvent, None]:
         """Answer a request; see `LoadedModel.generate` for the events.

@@ -6,10 +6,11 @@ import hashlib
 import ipaddress
 import re
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast, get_args
 from urllib.parse import urlsplit
 
-from hoshikage.core.contracts import Caller
+from hoshikage.core.contracts import Caller, MemoryMode, MemoryUse
+from hoshikage.core.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -31,10 +32,14 @@ APP_SCHEMES = frozenset(
     }
 )
 ALLOW_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
-ALLOW_HEADERS = "Authorization, Content-Type, User-Agent, Accept, X-Requested-With, OpenAI-Beta, X-Request-Id"
+ALLOW_HEADERS = (
+    "Authorization, Content-Type, User-Agent, Accept, X-Requested-With, OpenAI-Beta, X-Request-Id, "
+    "X-Hoshikage-Memory, X-Hoshikage-User, X-Hoshikage-Project, X-Hoshikage-Session"
+)
 STAINLESS = "x-stainless-"
 
 KEY_DIGITS = 16
+MAX_NAME_CHARS = 200
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
@@ -105,7 +110,34 @@ def request_id_of(header: str | None) -> str:
 def caller_of(request: Request) -> Caller:
     """Who sent a request, as far as HTTP says."""
     address = request.remote_addr or ""
-    return Caller(address, request.headers.get("User-Agent", "")[:200], key=caller_key(request.headers, address))
+    agent = request.headers.get("User-Agent", "")[:200]
+    return Caller(address, agent, key=caller_key(request.headers, address), memory=memory_use(request.headers))
+
+
+def memory_use(headers: Headers) -> MemoryUse:
+    """What the headers say of long-term memory.
+
+    Raises:
+        InvalidRequest: a value is not allowed.
+    """
+    mode = headers.get("X-Hoshikage-Memory", "").strip().lower()
+    if mode not in {"", *get_args(MemoryMode)}:
+        raise InvalidRequest(
+            f"the header X-Hoshikage-Memory is {mode[:40]!r}; it must be off, read or on", param="X-Hoshikage-Memory"
+        )
+    return MemoryUse(
+        cast("MemoryMode | None", mode or None),
+        **{name: _name(headers, f"X-Hoshikage-{name.title()}") for name in ("user", "project", "session")},
+    )
+
+
+def _name(headers: Headers, header: str) -> str:
+    name = headers.get(header, "").strip()
+    if len(name) > MAX_NAME_CHARS:
+        raise InvalidRequest(
+            f"the header {header} has {len(name)} characters; {MAX_NAME_CHARS} are allowed", param=header
+        )
+    return name
 
 
 def caller_key(headers: Headers, address: str) -> str:

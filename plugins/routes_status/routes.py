@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from quart import Blueprint
+from quart import Blueprint, request
 
 from hoshikage import RouteGroup
+from hoshikage.core.errors import ReceiptNotFound
+from hoshikage.core.http.callers import caller_of
 from hoshikage.plugins.routes_status.places import add_place_routes
-from hoshikage.plugins.routes_status.rows import status_body
+from hoshikage.plugins.routes_status.rows import receipt_body, status_body
 
 if TYPE_CHECKING:
     from hoshikage import ServerApi
@@ -38,6 +40,19 @@ def status_routes(server: ServerApi) -> RouteGroup:
     @blueprint.get("/v1/api/version")
     async def version() -> dict[str, Any]:
         return {"version": server.status().versions["hoshikage"]}
+
+    @blueprint.get("/v1/receipts/<request_id>")
+    async def receipt(request_id: str) -> dict[str, Any]:
+        """The account of a request, for whoever sent it."""
+        key = caller_of(request).key
+        for found in server.receipts():
+            if found.request_id == request_id and found.caller.key == key:
+                return receipt_body(found)
+        raise ReceiptNotFound(
+            f"there is no receipt of the request {request_id[:80]!r}; the last ones are kept (receipts.keep), each for "
+            "the key that the request came with",
+            param="request_id",
+        )
 
     add_place_routes(blueprint, server)
     return RouteGroup("status", blueprint)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hoshikage.core.http.times import rfc3339
 
 if TYPE_CHECKING:
-    from hoshikage import LoadForecast, MemoryNeed, StagedView, StageSpace
+    from hoshikage import LoadForecast, MemoryNeed, Receipt, StagedView, StageSpace
     from hoshikage.core.contracts import KernelStatus, LoadedView
 
 
@@ -67,3 +67,21 @@ def need_row(need: MemoryNeed) -> dict[str, Any]:
 def forecast_body(found: LoadForecast) -> dict[str, Any]:
     """The answer of `/v1/plan`."""
     return {**asdict(found), "need": need_row(found.need), "expected_s": round(found.expected_s, 3)}
+
+
+def receipt_body(receipt: Receipt) -> dict[str, Any]:
+    """The account of one request; it holds no text, and of the caller nothing."""
+    return {
+        "request_id": receipt.request_id,
+        "model": receipt.model,
+        "outcome": receipt.outcome,
+        "started_at": rfc3339(receipt.started_at),
+        "queue_s": round(receipt.queue_s, 6),
+        "load_s": round(receipt.load_s, 6),
+        "total_s": round(receipt.total_s, 6),
+        "usage": asdict(receipt.usage),
+        "finish_reason": receipt.finish_reason,
+        "error_code": receipt.error_code,
+        "notes": list(receipt.notes),
+        "recalled": [{"id": r.id, "score": r.score, "why": dict(r.why)} for r in receipt.recalled],
+    }

@@ -35,25 +35,27 @@ def residence_of(catalog, folder: Path, *, memory: MainMemory = PLENTY, stagers=
 class World:
     """A pipeline and all that stands around it."""
 
-    def __init__(self, residence, *, filters=(), formats=(), observers=(), **admission: float) -> None:
+    def __init__(self, residence, *, filters=(), formats=(), observers=(), memory=None, **admission: float) -> None:
         self.residence = residence
         self.admission = Admission(AdmissionSettings(**admission), residence)
         self.book = ReceiptBook(10)
         self.observer = FakeObserver()
         self.pipeline = Pipeline(
-            extensions=Extensions(filters, formats, [*observers, self.observer]),
+            extensions=Extensions(filters, formats, [*observers, self.observer], memory),
             catalog=residence._catalog,
             residence=residence,
             admission=self.admission,
             receipts=self.book,
         )
 
-    def chat(self, request: ChatRequest = REQUEST, record: ModelRecord = RECORD):
-        return self.pipeline.chat(request, record, CALLER)
+    def chat(self, request: ChatRequest = REQUEST, record: ModelRecord = RECORD, *, caller: Caller = CALLER):
+        return self.pipeline.chat(request, record, caller)
 
-    async def answer(self, request: ChatRequest = REQUEST, record: ModelRecord = RECORD) -> list:
+    async def answer(
+        self, request: ChatRequest = REQUEST, record: ModelRecord = RECORD, *, caller: Caller = CALLER
+    ) -> list:
         """All events of one request."""
-        async with aclosing(self.chat(request, record)) as events:
+        async with aclosing(self.chat(request, record, caller=caller)) as events:
             return [event async for event in events]
 
     async def failure(self, record: ModelRecord = RECORD) -> BaseException:

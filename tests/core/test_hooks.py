@@ -129,6 +129,14 @@ def test_hook_provide_observers(settings: Settings):
     assert manager.observers(settings) == [observer]
 
 
+def test_hook_provide_memory(settings: Settings):
+    """An offered store is among the stores; the hook gets the settings."""
+    store = SimpleNamespace(name="parrot")
+    manager = manager_with(hoshikage_provide_memory=lambda settings: [store])
+
+    assert manager.memory_stores(settings) == [store]
+
+
 def test_hook_provide_routes():
     """An offered group is among the groups; the hook gets the server."""
     group, seen = RouteGroup("clock", Blueprint("clock", __name__)), []

@@ -1,0 +1,158 @@
+"""`hoshikage memory …`: look after what is remembered, through the running server."""
+
+from __future__ import annotations
+
+import datetime
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from hoshikage.core.cli.server_calls import ask_server
+from hoshikage.core.cli.sizes import size
+from hoshikage.core.cli.start import Json, Port
+from hoshikage.core.cli.tables import new_table, print_table
+
+User = Annotated[str, typer.Option(help="Whose memories, as clients name them in X-Hoshikage-User.")]
+Project = Annotated[str, typer.Option(help="The part of them, as in X-Hoshikage-Project.")]
+Key = Annotated[str, typer.Option(envvar="HOSHIKAGE_API_KEY", help="The key that clients send; empty: those without.")]
+Limit = Annotated[int, typer.Option(help="At most so many.")]
+Identity = Annotated[str, typer.Argument(help="The id that `memory list` shows.")]
+
+
+def add_commands(cli: typer.Typer) -> None:
+    """Register the commands."""
+    group = typer.Typer(help="Long-term memory: list, search, correct, forget.", no_args_is_help=True)
+    named = (("list", list_memories), ("import", take), ("search", search), ("add", add), ("edit", edit))
+    for name, command in (*named, ("forget", forget), ("export", export), ("stats", stats)):
+        group.command(name)(command)
+    cli.add_typer(group, name="memory")
+
+
+def list_memories(
+    *, limit: Limit = 20, user: User = "", project: Project = "", key: Key = "", port: Port = None, json: Json = False
+) -> None:
+    """Show the newest memories."""
+    _show(_ask("GET", "", port, _who(user, project, key), params={"limit": limit})["data"], json=json)
+
+
+def search(
+    query: Annotated[str, typer.Argument(help="What to look for.")],
+    *,
+    limit: Limit = 10,
+    user: User = "",
+    project: Project = "",
+    key: Key = "",
+    port: Port = None,
+    json: Json = False,
+) -> None:
+    """Show the memories that fit a query, the best first."""
+    _show(_ask("GET", "", port, _who(user, project, key), params={"q": query, "limit": limit})["data"], json=json)
+
+
+def add(
+    text: Annotated[str, typer.Argument(help="What to remember.")],
+    user: User = "",
+    project: Project = "",
+    key: Key = "",
+    port: Port = None,
+) -> None:
+    """Write a note."""
+    print(_ask("POST", "", port, _who(user, project, key), json={"text": text})["id"])
+
+
+def edit(
+    memory_id: Identity,
+    text: Annotated[str, typer.Argument(help="What it is to say from now on.")],
+    *,
+    user: User = "",
+    project: Project = "",
+    key: Key = "",
+    port: Port = None,
+) -> None:
+    """Correct a memory; what it said before is gone."""
+    _ask("PATCH", f"/{memory_id}", port, _who(user, project, key), json={"text": text})
+    print(f"{memory_id} is corrected")
+
+
+def forget(
+    memory_id: Annotated[str, typer.Argument(help="The id that `memory list` shows.")] = "",
+    *,
+    everything: Annotated[bool, typer.Option("--all", help="Forget everything of this user.")] = False,
+    user: User = "",
+    project: Project = "",
+    key: Key = "",
+    port: Port = None,
+) -> None:
+    """Delete a memory, or all of a user, without a trace."""
+    if bool(memory_id) == everything:
+        raise typer.BadParameter("name one memory, or say --all")
+    answer = _ask("DELETE", f"/{memory_id}" if memory_id else "", port, _who(user, project, key))
+    print(f"{memory_id} is forgotten" if memory_id else f"{answer['deleted']} memories are forgotten")
+
+
+def export(
+    file: Annotated[Path | None, typer.Argument(help="Where to; without it, to stdout.")] = None,
+    user: User = "",
+    project: Project = "",
+    key: Key = "",
+    port: Port = None,
+) -> None:
+    """Write everything as JSON Lines."""
+    content = ask_server("GET", "/v1/memories/export", port, headers=_who(user, project, key)).content
+    if file is None:
+        sys.stdout.buffer.write(content)
+        return
+    file.write_bytes(content)
+    print(f"{len(content.splitlines())} memories are in {file}")
+
+
+def take(
+    file: Annotated[
+        Path, typer.Argument(help="JSON Lines, as `memory export` writes them.", exists=True, dir_okay=False)
+    ],
+    user: User = "",
+    project: Project = "",
+    key: Key = "",
+    port: Port = None,
+) -> None:
+    """Take in what was exported, all or none; what is here already is passed over."""
+    answer = _ask("POST", "/import", port, _who(user, project, key), content=file.read_bytes())
+    print(f"{answer['imported']} memories are new")
+
+
+def stats(*, user: User = "", project: Project = "", key: Key = "", port: Port = None, json: Json = False) -> None:
+    """Show how much is remembered."""
+    found = _ask("GET", "/stats", port, _who(user, project, key))
+    if json:
+        print(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
+        return
+    table = new_table("", "", header=False)
+    table.add_row("memories", str(found["memories"]))
+    table.add_row("characters", str(found["characters"]))
+    table.add_row("on disk, of everybody", size(found["bytes_on_disk"]))
+    print_table(table)
+
+
+def _who(user: str, project: str, key: str) -> dict[str, str]:
+    given = {"X-Hoshikage-User": user, "X-Hoshikage-Project": project, "Authorization": f"Bearer {key}" if key else ""}
+    return {name: value for name, value in given.items() if value}
+
+
+def _ask(method: str, path: str, port: int | None, headers: dict[str, str], **parts: Any) -> Any:
+    return ask_server(method, f"/v1/memories{path}", port, headers=headers, **parts).json()
+
+
+def _show(rows: list[dict[str, Any]], *, json: bool) -> None:
+    if json:
+        print(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode())
+        return
+    scored = any("score" in row for row in rows)
+    table = new_table("id", "said", "who", *(["score"] if scored else []), "text")
+    for row in rows:
+        said = datetime.datetime.fromtimestamp(row["said_at"]).astimezone().strftime("%Y-%m-%d %H:%M")
+        score = [f"{row['score']:.2f}"] if scored else []
+        table.add_row(row["id"], said, row["role"], *score, " ".join(row["text"].split()))
+    print_table(table)

@@ -1,0 +1,292 @@
+"""The store of record: every memory in one SQLite file, with the index of its words beside it.
+
+SQLite comes with `apsw`: the one of the system is often too old to delete from an index without a trace.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import secrets
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, Self, cast
+
+import apsw
+
+from hoshikage import Memory
+from hoshikage.core.errors import MemoryNotFound, MemoryUnavailable
+from hoshikage.plugins.memory.text import normalised, terms_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from hoshikage import Owner
+
+BUSY_LIMIT_MS: Final = 5_000
+PAGE: Final = 500
+VERSION: Final = 1
+SCHEMA: Final = """
+CREATE TABLE space (
+  number INTEGER PRIMARY KEY,
+  owner TEXT NOT NULL UNIQUE
+) STRICT;
+CREATE TABLE memory (
+  number INTEGER PRIMARY KEY AUTOINCREMENT,
+  id TEXT NOT NULL UNIQUE,
+  space INTEGER NOT NULL REFERENCES space (number),
+  session TEXT NOT NULL,
+  said_at REAL NOT NULL,
+  role TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  text TEXT NOT NULL,
+  hash BLOB NOT NULL,
+  request TEXT NOT NULL,
+  length INTEGER NOT NULL,
+  superseded_by TEXT NOT NULL DEFAULT ''
+) STRICT;
+CREATE UNIQUE INDEX memory_once ON memory (space, session, hash);
+CREATE INDEX memory_in_time ON memory (space, said_at);
+CREATE INDEX memory_in_session ON memory (space, session, number);
+CREATE VIRTUAL TABLE term USING fts5 (terms, content='', contentless_delete=1, tokenize='ascii');
+CREATE VIRTUAL TABLE term_count USING fts5vocab ('term', 'row');
+INSERT INTO term (term, rank) VALUES ('secure-delete', 1);
+"""
+COLUMNS: Final = "id, text, said_at, role, kind, session, request, superseded_by"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A memory with what the index knows of it.
+
+    Attributes:
+        number: its place in the order of writing, and its key in the index.
+        length: terms that it has.
+        bm25: how well its words fit, of a search; larger is better.
+    """
+
+    number: int
+    memory: Memory
+    length: int
+    bm25: float = 0.0
+
+
+class Database:
+    """One connection; its methods block, and are called by one thread at a time.
+
+    Args:
+        file: the SQLite file; it and its folder are made. See `open` for the errors.
+    """
+
+    @classmethod
+    def open(cls, file: Path) -> Self:
+        """Open the file, or make it.
+
+        Raises:
+            MemoryUnavailable: it cannot be opened, is no database, or one of a newer version.
+        """
+        try:
+            return cls(file)
+        except (OSError, apsw.Error) as error:
+            raise MemoryUnavailable(
+                f"{file} cannot be opened: {error}; look at its rights and its disk, or move it away to begin anew"
+            ) from error
+
+    def __init__(self, file: Path) -> None:
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._file = file
+        self._connection = apsw.Connection(str(file))
+        self._connection.set_busy_timeout(BUSY_LIMIT_MS)
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"):
+            self._connection.pragma(*pragma.split(" = "))
+        file.chmod(0o600)
+        with self._transaction():
+            version = self._connection.pragma("user_version")
+            if version == 0:
+                self._run(SCHEMA)
+                self._connection.pragma("user_version", VERSION)
+            elif version != VERSION:
+                raise MemoryUnavailable(
+                    f"{file} is of version {version}, and this server knows {VERSION}; update it, or restore a backup"
+                )
+
+    def close(self) -> None:
+        """Close the file. Idempotent."""
+        self._connection.close()
+
+    # --- writing ---
+
+    def write(self, owner: Owner, memories: Iterable[Memory]) -> list[Memory]:
+        """Write memories, all or none; they are on the disk when this returns.
+
+        Returns:
+            Those that were new, with their ids. The same text in the same session is written once.
+        """
+        with self._transaction():
+            space = self._space(owner, make=True)
+            return [written for memory in memories if (written := self._insert(space, memory)) is not None]
+
+    def edit(self, owner: Owner, memory_id: str, text: str) -> Memory:
+        """Replace a text; the old one leaves no trace.
+
+        Raises:
+            MemoryNotFound: the owner has no such memory.
+        """
+        with self._transaction():
+            row = self._row(owner, memory_id)
+            terms, space = terms_of(text), self._space(owner)
+            self._run("DELETE FROM term WHERE rowid = ?", row.number)
+            self._run("INSERT INTO term (rowid, terms) VALUES (?, ?)", row.number, _indexed(space, terms))
+            self._run(
+                "UPDATE memory SET text = ?, hash = ?, length = ? WHERE number = ?",
+                *(text, _hash(text), len(terms), row.number),
+            )
+        self._leave_no_trace()
+        return replace(row.memory, text=text)
+
+    def forget(self, owner: Owner, memory_id: str | None = None) -> int:
+        """Delete one memory, or all of an owner; nothing of them stays in the file or beside it.
+
+        Returns:
+            How many went.
+
+        Raises:
+            MemoryNotFound: the owner has no such memory.
+        """
+        with self._transaction():
+            space = self._space(owner)
+            numbers = [self._row(owner, memory_id).number] if memory_id is not None else self._numbers(space)
+            for number in numbers:
+                self._run("DELETE FROM term WHERE rowid = ?", number)
+                self._run("DELETE FROM memory WHERE number = ?", number)
+            if memory_id is None:
+                self._run("DELETE FROM space WHERE number = ?", space)
+        self._leave_no_trace()
+        return len(numbers)
+
+    # --- reading ---
+
+    def newest(self, owner: Owner, *, limit: int) -> list[Memory]:
+        """The last memories, the newest first."""
+        query = f"SELECT {COLUMNS} FROM memory WHERE space = ? ORDER BY said_at DESC, number DESC LIMIT ?"  # noqa: S608
+        return [_memory(row) for row in self._run(query, self._space(owner), limit)]
+
+    def oldest_after(self, owner: Owner, number: int, *, limit: int = PAGE) -> list[Row]:
+        """The next page in the order of writing, from a number on."""
+        return self._rows("space = ? AND number > ? ORDER BY number LIMIT ?", self._space(owner), number, limit)
+
+    def by_number(self, owner: Owner, numbers: Sequence[int]) -> list[Row]:
+        """Those of an owner with these numbers, in the order of writing."""
+        marks = ",".join("?" * len(numbers))
+        return self._rows(f"space = ? AND number IN ({marks}) ORDER BY number", self._space(owner), *numbers)
+
+    def matching(self, owner: Owner, terms: Sequence[str], *, limit: int) -> list[Row]:
+        """The memories of an owner that have any of these terms, the best first."""
+        space = self._space(owner)
+        if not terms or not space:
+            return []
+        match = " OR ".join(f'"{space}x{term}"' for term in terms)
+        found = self._run("SELECT rowid, rank FROM term WHERE term MATCH ? ORDER BY rank LIMIT ?", match, limit)
+        scores = {number: -rank for number, rank in found}
+        rows = self.by_number(owner, list(scores))
+        return sorted((replace(r, bm25=scores[r.number]) for r in rows), key=lambda r: (-r.bm25, r.number))
+
+    def beside(self, owner: Owner, row: Row) -> tuple[int, int]:
+        """The numbers of what was written just before and after in the same session; 0 where there is nothing."""
+        where = "FROM memory WHERE space = ? AND session = ? AND number"
+        values = (self._space(owner), row.memory.session, row.number)
+        ((before,),) = self._run(f"SELECT max(number) {where} < ?", *values)
+        ((after,),) = self._run(f"SELECT min(number) {where} > ?", *values)
+        return before or 0, after or 0
+
+    def counts(self, owner: Owner, terms: Iterable[str]) -> dict[str, int]:
+        """In how many memories of an owner each term is."""
+        space = self._space(owner)
+        query = "SELECT doc FROM term_count WHERE term = ?"
+        return {term: next((n for (n,) in self._run(query, f"{space}x{term}")), 0) for term in terms}
+
+    def size(self, owner: Owner) -> tuple[int, float]:
+        """How many memories an owner has, and their mean length in terms."""
+        ((count, mean),) = self._run("SELECT count(*), avg(length) FROM memory WHERE space = ?", self._space(owner))
+        return int(count), float(mean or 0.0)
+
+    def stats(self, owner: Owner | None = None) -> tuple[int, int, int, int]:
+        """Memories, characters and owners, of one or of all; and the bytes of the whole file with its log."""
+        where, values = ("WHERE space = ?", [self._space(owner)]) if owner is not None else ("", [])
+        query = f"SELECT count(*), coalesce(sum(length(text)), 0), count(DISTINCT space) FROM memory {where}"  # noqa: S608
+        ((memories, characters, owners),) = self._run(query, *values)
+        files = [self._file, self._file.with_name(f"{self._file.name}-wal")]
+        return memories, characters, owners, sum(f.stat().st_size for f in files if f.exists())
+
+    # --- inside ---
+
+    def _insert(self, space: int, memory: Memory) -> Memory | None:
+        written = replace(memory, id=f"mem_{secrets.token_hex(12)}")
+        terms = terms_of(memory.text)
+        inserted = self._run(
+            "INSERT INTO memory (id, space, session, said_at, role, kind, text, hash, request, length) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (space, session, hash) DO NOTHING RETURNING number",
+            *(written.id, space, memory.session, memory.said_at, memory.role, memory.kind, memory.text),
+            *(_hash(memory.text), memory.request_id, len(terms)),
+        )
+        for (number,) in inserted:
+            self._run("INSERT INTO term (rowid, terms) VALUES (?, ?)", number, _indexed(space, terms))
+            return written
+        return None
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._run("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._run("ROLLBACK")
+            raise
+        self._run("COMMIT")
+
+    def _space(self, owner: Owner, *, make: bool = False) -> int:
+        """The number of an owner's space; 0 where there is none yet."""
+        name = _owner_name(owner)
+        if make:
+            self._run("INSERT INTO space (owner) VALUES (?) ON CONFLICT DO NOTHING", name)
+        return next((int(n) for (n,) in self._run("SELECT number FROM space WHERE owner = ?", name)), 0)
+
+    def _numbers(self, space: int) -> list[int]:
+        return [number for (number,) in self._run("SELECT number FROM memory WHERE space = ?", space)]
+
+    def _row(self, owner: Owner, memory_id: str) -> Row:
+        for row in self._rows("space = ? AND id = ?", self._space(owner), memory_id):
+            return row
+        raise MemoryNotFound(memory_id)
+
+    def _rows(self, where: str, *values: object) -> list[Row]:
+        query = f"SELECT number, length, {COLUMNS} FROM memory WHERE {where}"  # noqa: S608  our own words
+        return [Row(row[0], _memory(row[2:]), row[1]) for row in self._run(query, *values)]
+
+    def _leave_no_trace(self) -> None:
+        """Deleted bytes are overwritten in the file; the log beside it still has them until it is emptied."""
+        self._run("INSERT INTO term (term) VALUES ('optimize')")
+        self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+
+    def _run(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        return cast("list[tuple[Any, ...]]", self._connection.execute(statement, values or None).fetchall())
+
+
+def _memory(row: tuple[Any, ...]) -> Memory:
+    identity, text, said_at, role, kind, session, request, superseded_by = row
+    return Memory(identity, text, said_at, role, kind, session, request, superseded_by)
+
+
+def _owner_name(owner: Owner) -> str:
+    """Names that clients choose can hold anything; hashed, none of them can look like another one's parts."""
+    parts = (owner.key, owner.user, owner.project)
+    return hashlib.sha256(b"\0".join(hashlib.sha256(p.encode("utf-8", "replace")).digest() for p in parts)).hexdigest()
+
+
+def _indexed(space: int, terms: Sequence[str]) -> str:
+    """The terms as the index has them: with the number of the space, so that no search can reach across two."""
+    return " ".join(f"{space}x{term}" for term in terms)
+
+
+def _hash(text: str) -> bytes:
+    return hashlib.sha256(normalised(text).strip().encode("utf-8", "replace")).digest()

@@ -1,0 +1,92 @@
+"""How memories are ranked: what they share with the question in words and in meaning, and what stands beside them.
+
+Pure functions on arrays; a candidate is an index into them. Weighted min-max fusion was measured better than reciprocal
+rank fusion, for Japanese and for English (docs/benchmarks/memory.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+TOP_OF_SESSION: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """How much each part counts.
+
+    Attributes:
+        dense: of meaning; words have the rest, 0 to 1.
+        neighbour: what the better of the turns just before and after adds.
+        session: what the best turns of the session add, in the mean.
+    """
+
+    dense: float = 0.5
+    neighbour: float = 0.3
+    session: float = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """The scores of all candidates, and their parts."""
+
+    scores: NDArray[np.float32]
+    lexical: NDArray[np.float32]
+    dense: NDArray[np.float32]
+    neighbour: NDArray[np.float32]
+    session: NDArray[np.float32]
+
+
+def rank(
+    lexical: NDArray[np.float32],
+    dense: NDArray[np.float32] | None,
+    *,
+    beside: NDArray[np.int64],
+    sessions: NDArray[np.int64],
+    weights: Weights,
+) -> Ranking:
+    """Rank candidates.
+
+    Args:
+        lexical: BM25 of each; 0 where no word is shared.
+        dense: cosines; `None` where there is no embedder.
+        beside: shape (candidates, 2): the candidates just before and after in the session; -1 where there is none.
+        sessions: a number for the session of each.
+        weights: see there.
+    """
+    words, meaning = min_max(lexical), min_max(dense) if dense is not None else np.zeros_like(lexical)
+    share = weights.dense if dense is not None else 0.0
+    fused = (1 - share) * words + share * meaning
+    near = best_neighbour(fused, beside)
+    around = mean_of_best(fused, sessions)
+    scores = fused + weights.neighbour * near + weights.session * around
+    return Ranking(scores, words, meaning, near, around)
+
+
+def min_max(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The values stretched to 0 to 1; all 0 where they are all equal."""
+    if not len(values):
+        return values
+    low, high = values.min(), values.max()
+    return (values - low) / (high - low) if high > low else np.zeros_like(values)
+
+
+def best_neighbour(scores: NDArray[np.float32], beside: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The better score of the two candidates beside each one; 0 where there is none."""
+    with_none = np.append(scores, np.float32(0))  # which is what -1 leads to
+    return np.maximum(with_none[beside[:, 0]], with_none[beside[:, 1]])
+
+
+def mean_of_best(scores: NDArray[np.float32], sessions: NDArray[np.int64]) -> NDArray[np.float32]:
+    """For each candidate, the mean of the best scores of its session."""
+    found = np.zeros_like(scores)
+    for session in np.unique(sessions):
+        inside = sessions == session
+        found[inside] = np.sort(scores[inside])[-TOP_OF_SESSION:].mean()
+    return found

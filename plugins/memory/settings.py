@@ -1,0 +1,35 @@
+"""The settings of long-term memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from msgspec import Meta
+
+from hoshikage import MemoryMode, Unit
+
+
+@dataclass(frozen=True, slots=True)
+class MemorySettings:
+    """Whether what people say is remembered, and how it comes back."""
+
+    mode: Annotated[
+        MemoryMode,
+        Meta(
+            description="For requests that do not say: `off`, `read` (recall, and write nothing) or `on`; they say it "
+            "by the header `X-Hoshikage-Memory` or by a model name that ends in `+memory`."
+        ),
+    ] = "off"
+    folder: Annotated[str, Meta(description="Where memories lie; empty: `memory` in the data directory.")] = ""
+    recall_limit_s: Annotated[
+        float, Unit("s"), Meta(gt=0, le=60, description="A recall that takes longer is given up; the chat goes on.")
+    ] = 0.15
+    max_tokens: Annotated[
+        int, Unit("tokens"), Meta(ge=0, le=1_000_000, description="What all recalled memories of a prompt may take.")
+    ] = 800
+    max_items: Annotated[int, Meta(ge=1, le=200, description="Memories in a prompt.")] = 10
+    threshold: Annotated[
+        float, Meta(ge=0, le=1, description="Memories that share less with the question are not recalled.")
+    ] = 0.25
+    max_text_chars: Annotated[int, Meta(ge=100, le=10_000_000, description="The longest text of a memory.")] = 100_000

@@ -1,0 +1,185 @@
+"""The memory store: what routes and the kernel talk to; the database works in threads of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import structlog
+
+from hoshikage import Memory, MemoryStats, Recall
+from hoshikage.core.contracts import owner_of
+from hoshikage.core.errors import InvalidRequest, MemoryUnavailable
+from hoshikage.plugins.memory.block import block_of
+from hoshikage.plugins.memory.database import Database
+from hoshikage.plugins.memory.ranking import Weights
+from hoshikage.plugins.memory.recalling import Bounds, choose, search
+from hoshikage.plugins.memory.turns import newest_question, turn_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+    from pathlib import Path
+
+    from hoshikage import Caller, ChatRequest, MemoryMode, Owner, Recalled, Receipt
+    from hoshikage.plugins.memory.settings import MemorySettings
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+FILE: Final = "memories.sqlite3"
+
+
+class SqliteMemory:
+    """Memories in one SQLite file. Implements `MemoryStore`.
+
+    Reading and writing have a connection and a thread each, so that a recall waits for no writing.
+
+    Args:
+        settings: the section.
+        folder: where the file is.
+    """
+
+    name = "sqlite"
+
+    def __init__(self, settings: MemorySettings, folder: Path) -> None:
+        self._settings = settings
+        self._file = folder / FILE
+        self._weights = Weights()
+        self._writing = ThreadPoolExecutor(1, "memory writing")
+        self._reading = ThreadPoolExecutor(1, "memory reading")
+        self._writer: Database | None = None
+        self._reader: Database | None = None
+        self._reason = "the server has not started it yet"
+
+    async def start(self) -> None:
+        """See `MemoryStore.start`."""
+        try:
+            self._writer = await self._in(self._writing, self._open)
+            self._reader = await self._in(self._reading, self._open)
+        except MemoryUnavailable as error:
+            self._reason = error.message
+            log.warning("memory_unavailable", reason=self._reason)
+
+    async def stop(self) -> None:
+        """See `MemoryStore.stop`."""
+        self._reason = "the server stops"
+        for executor, database in ((self._writing, self._writer), (self._reading, self._reader)):
+            if database is not None:
+                await self._in(executor, database.close)
+            executor.shutdown(wait=False)
+        self._writer = self._reader = None
+
+    def mode_of(self, caller: Caller) -> MemoryMode:
+        """See `MemoryStore.mode_of`."""
+        return caller.memory.mode or self._settings.mode
+
+    # --- in a conversation ---
+
+    async def recall(self, request: ChatRequest, caller: Caller) -> Recall:
+        """See `MemoryStore.recall`."""
+        question = newest_question(request)
+        if not question:
+            return Recall()
+        async with asyncio.timeout(self._settings.recall_limit_s):
+            found = await self._read(lambda database: search(database, owner_of(caller), question, self._weights))
+        bounds = Bounds(self._settings.max_items, self._settings.max_tokens, self._settings.threshold)
+        items = choose(found, bounds, present=[message.content for message in request.messages])
+        return Recall(block_of(items), tuple(items))
+
+    async def remember(self, request: ChatRequest, answer: str, receipt: Receipt) -> None:
+        """See `MemoryStore.remember`."""
+        memories = turn_of(request, answer, receipt, longest=self._settings.max_text_chars)
+        if memories:
+            owner = owner_of(receipt.caller)
+            await self._write(lambda database: database.write(owner, memories))
+
+    # --- for whoever looks after them ---
+
+    async def newest(self, owner: Owner, *, limit: int) -> Sequence[Memory]:
+        """See `MemoryStore.newest`."""
+        return await self._read(lambda database: database.newest(owner, limit=limit))
+
+    async def search(self, owner: Owner, query: str, *, limit: int) -> Sequence[Recalled]:
+        """See `MemoryStore.search`."""
+        found = await self._read(lambda database: search(database, owner, query, self._weights))
+        return choose(found, Bounds(limit))
+
+    async def add(self, owner: Owner, text: str, *, session: str = "") -> Memory:
+        """See `MemoryStore.add`."""
+        note = Memory("", self._checked(text), time.time(), session=session)
+        written = await self._write(lambda database: database.write(owner, [note]))
+        if written:
+            return written[0]
+        raise InvalidRequest("this text is remembered already", param="text")
+
+    async def edit(self, owner: Owner, memory_id: str, text: str) -> Memory:
+        """See `MemoryStore.edit`."""
+        checked = self._checked(text)
+        return await self._write(lambda database: database.edit(owner, memory_id, checked))
+
+    async def forget(self, owner: Owner, memory_id: str) -> None:
+        """See `MemoryStore.forget`."""
+        await self._write(lambda database: database.forget(owner, memory_id))
+
+    async def forget_all(self, owner: Owner) -> int:
+        """See `MemoryStore.forget_all`."""
+        return await self._write(lambda database: database.forget(owner))
+
+    async def export(self, owner: Owner) -> AsyncIterator[Memory]:
+        """See `MemoryStore.export`."""
+        number = 0
+        while page := await self._read(lambda database: database.oldest_after(owner, number)):  # noqa: B023  awaited here
+            for row in page:
+                yield row.memory
+            number = page[-1].number
+
+    async def take(self, owner: Owner, memories: Sequence[Memory]) -> int:
+        """See `MemoryStore.take`."""
+        for memory in memories:
+            self._checked(memory.text)
+        return len(await self._write(lambda database: database.write(owner, memories)))
+
+    async def stats(self, owner: Owner | None = None) -> MemoryStats:
+        """See `MemoryStore.stats`."""
+        return MemoryStats(*await self._read(lambda database: database.stats(owner)))
+
+    # --- inside ---
+
+    def _open(self) -> Database:
+        return Database.open(self._file)
+
+    def _checked(self, text: str) -> str:
+        """A text that can be kept.
+
+        Raises:
+            InvalidRequest: it is empty, too long, or no Unicode.
+        """
+        longest = self._settings.max_text_chars
+        if not text.strip():
+            raise InvalidRequest("the text is empty", param="text")
+        if len(text) > longest:
+            raise InvalidRequest(
+                f"the text has {len(text)} characters; memory.max_text_chars allows {longest}: send it in parts",
+                param="text",
+            )
+        if not text.isprintable() and any("\ud800" <= c <= "\udfff" for c in text):
+            raise InvalidRequest("the text holds half of a surrogate pair, which no Unicode text does", param="text")
+        return text
+
+    async def _read(self, call: Callable[[Database], T]) -> T:
+        return await self._with(self._reading, self._reader, call)
+
+    async def _write(self, call: Callable[[Database], T]) -> T:
+        return await self._with(self._writing, self._writer, call)
+
+    async def _with(self, executor: ThreadPoolExecutor, database: Database | None, call: Callable[[Database], T]) -> T:
+        if database is None:
+            raise MemoryUnavailable(f"there is no memory: {self._reason}")
+        return await self._in(executor, lambda: call(database))
+
+    @staticmethod
+    async def _in(executor: ThreadPoolExecutor, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(executor, call)

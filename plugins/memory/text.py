@@ -1,0 +1,78 @@
+"""What the lexical index knows of a text: its words, and the pairs of characters of scripts that write no spaces."""
+
+from __future__ import annotations
+
+import functools
+import re
+import unicodedata
+from typing import TYPE_CHECKING, Final
+
+import snowballstemmer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+# Kana, ideographs, hangul, Thai, Lao, Khmer and Burmese: runs of them are no words, or words with endings.
+_DENSE: Final = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
+    "\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
+)
+_IDEOGRAPH: Final = re.compile("[\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+_KANA_ENDING: Final = re.compile("[\u3040-\u309f]")
+_RUN: Final = re.compile(rf"(?P<dense>[{_DENSE}]+)|(?P<word>(?:(?![{_DENSE}])[^\W_])+)")
+# Words that say nothing of what a text is about. They are left out of texts and of questions alike.
+_STOP_WORDS: Final = (
+    "a an and are as at be been but by can could did do does for from had has have he her hers him his how i if in "
+    "into is it its just me my no not of on or our she should so some than that the their them then there these they "
+    "this those to too us was we were what when where which who whom whose why will with would you your"
+)
+STOP_WORDS: Final = frozenset(_STOP_WORDS.split())
+QUESTION_WORDS: Final = frozenset("何誰")
+MAX_WORD: Final = 40  # longer ones are keys and hashes; their beginning tells them apart well enough
+
+
+def terms_of(text: str) -> list[str]:
+    """The terms of a text, in its order, each as often as it is there.
+
+    Words are folded to one case and to their stem; of a run of kana or ideographs, each pair of neighbours is a term,
+    and so are each ideograph and whatever stands alone.
+    """
+    return list(_terms(normalised(text)))
+
+
+def content_of(terms: Iterable[str]) -> set[str]:
+    """Those terms that tell what a text is about: words, ideographs, and pairs of katakana.
+
+    Pairs with hiragana are endings and particles as a rule, which differ between a question and its answer.
+    """
+    return {t for t in terms if t not in QUESTION_WORDS and (len(t) == 1 or not _is_pair_of_form(t))}
+
+
+def normalised(text: str) -> str:
+    """One form for what reads the same: full and half width, composed and decomposed, capital and small."""
+    return unicodedata.normalize("NFKC", text).casefold()
+
+
+def _terms(text: str) -> Iterator[str]:
+    for run in _RUN.finditer(text):
+        if dense := run["dense"]:
+            yield from _IDEOGRAPH.findall(dense)
+            yield from (dense[i : i + 2] for i in range(len(dense) - 1))
+            if len(dense) == 1 and not _IDEOGRAPH.match(dense):
+                yield dense
+        elif (word := run["word"]) not in STOP_WORDS:
+            yield _stem(word[:MAX_WORD])
+
+
+def _is_pair_of_form(term: str) -> bool:
+    return len(term) == 2 and bool(_KANA_ENDING.search(term) or _IDEOGRAPH.search(term))
+
+
+@functools.lru_cache(maxsize=65_536)
+def _stem(word: str) -> str:
+    return str(_stemmer().stemWord(word))
+
+
+@functools.cache
+def _stemmer() -> snowballstemmer.stemmer:
+    return snowballstemmer.stemmer("english")

@@ -1,0 +1,118 @@
+"""`/v1/memories`: each caller sees their own alone, by the key that they send and `X-Hoshikage-User`."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final, cast, get_args
+
+import msgspec
+import orjson
+from quart import Blueprint, Response, request
+
+from hoshikage import Memory, MemoryKind, Owner, RouteGroup
+from hoshikage.core.contracts import owner_of
+from hoshikage.core.errors import InvalidRequest, MemoryUnavailable
+from hoshikage.core.http.body import read_body
+from hoshikage.core.http.callers import caller_of
+from hoshikage.core.http.stream import STREAM_HEADERS
+from hoshikage.plugins.routes_memory.bodies import Correction, Line, NewMemory, memory_row, recalled_row
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from hoshikage import MemoryStore, ServerApi
+
+DEFAULT_LIMIT: Final = 20
+MOST: Final = 1000
+
+
+def memory_routes(server: ServerApi) -> RouteGroup:
+    """Build the group."""
+    blueprint = Blueprint("memory", __name__)
+
+    @blueprint.get("/v1/memories")
+    async def memories() -> dict[str, Any]:
+        """The newest, or with `q` those that fit it."""
+        store, owner, query = _store(server), _owner(), request.args.get("q", "")
+        limit = _limit()
+        if query.strip():
+            rows = [recalled_row(item) for item in await store.search(owner, query, limit=limit)]
+        else:
+            rows = [memory_row(memory) for memory in await store.newest(owner, limit=limit)]
+        return {"object": "list", "data": rows}
+
+    @blueprint.post("/v1/memories")
+    async def add() -> tuple[dict[str, Any], int]:
+        body = await read_body(NewMemory)
+        return memory_row(await _store(server).add(_owner(), body.text, session=body.session)), 201
+
+    @blueprint.patch("/v1/memories/<memory_id>")
+    async def edit(memory_id: str) -> dict[str, Any]:
+        body = await read_body(Correction)
+        return memory_row(await _store(server).edit(_owner(), memory_id, body.text))
+
+    @blueprint.delete("/v1/memories/<memory_id>")
+    async def forget(memory_id: str) -> dict[str, Any]:
+        await _store(server).forget(_owner(), memory_id)
+        return {"id": memory_id, "object": "memory", "deleted": True}
+
+    @blueprint.delete("/v1/memories")
+    async def forget_all() -> dict[str, Any]:
+        """Everything of the caller and user, without a trace."""
+        return {"object": "list", "deleted": await _store(server).forget_all(_owner())}
+
+    @blueprint.get("/v1/memories/stats")
+    async def stats() -> dict[str, Any]:
+        return cast("dict[str, Any]", msgspec.to_builtins(await _store(server).stats(_owner())))
+
+    @blueprint.get("/v1/memories/export")
+    async def export() -> Response:
+        """JSON Lines, the oldest first."""
+        lines = _lines(_store(server), _owner())
+        response = Response(lines, content_type="application/x-ndjson", headers=STREAM_HEADERS)
+        response.timeout = None  # Quart would cut the stream after a minute
+        return response
+
+    @blueprint.post("/v1/memories/import")
+    async def take() -> dict[str, Any]:
+        """JSON Lines as `export` writes them, all or none."""
+        body = cast("bytes", await request.get_data(as_text=False))
+        memories = [_memory(number, line) for number, line in enumerate(body.splitlines(), 1)]
+        written = await _store(server).take(_owner(), [memory for memory in memories if memory is not None])
+        return {"object": "list", "imported": written}
+
+    return RouteGroup("memory", blueprint)
+
+
+def _store(server: ServerApi) -> MemoryStore:
+    if server.memory is None:
+        raise MemoryUnavailable("there is no memory: no plug-in offers it")
+    return server.memory
+
+
+def _owner() -> Owner:
+    return owner_of(caller_of(request))
+
+
+def _limit() -> int:
+    text = request.args.get("limit", str(DEFAULT_LIMIT))
+    if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= MOST:
+        raise InvalidRequest(f"limit is {text[:40]!r}; it must be a whole number from 1 to {MOST}", param="limit")
+    return int(text)
+
+
+async def _lines(store: MemoryStore, owner: Owner) -> AsyncGenerator[bytes, None]:
+    async for memory in store.export(owner):
+        yield orjson.dumps(memory_row(memory)) + b"\n"
+
+
+def _memory(number: int, line: bytes) -> Memory | None:
+    if not line.strip():
+        return None
+    try:
+        found = msgspec.json.decode(line, type=Line)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise InvalidRequest(f"line {number} is no memory: {error}", param=f"line {number}") from error
+    kind = cast("MemoryKind", found.kind if found.kind in get_args(MemoryKind) else "note")
+    said_at = time.time() if found.said_at is None else found.said_at
+    return Memory("", found.text, said_at, found.role, kind, found.session, found.request_id)

@@ -1,0 +1,81 @@
+"""Looking after memories from the command line, through a real server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.core.cli.conftest import CommandLine
+from tests.server import ServerProcess
+
+FACT = "My cat is called Mikan."
+
+
+@pytest.fixture
+def said(hoshikage: CommandLine):
+    """What a command that succeeds prints, with a server beside it."""
+    server = ServerProcess(hoshikage.data_dir)
+    port = server.url.rpartition(":")[2]
+
+    def run(*arguments: str, status: int = 0) -> str:
+        done = hoshikage("memory", *arguments, "--port", port)
+        assert status == done.returncode, done.stderr
+        return done.stdout + done.stderr
+
+    yield run
+    server.stop()
+
+
+def test_a_note_is_written_found_corrected_and_forgotten(said: Callable[..., str]):
+    """Each command by itself, as a person would use them."""
+    identity = said("add", FACT).strip()
+    listed, found = said("list"), said("search", "What is the cat called?")
+    said("edit", identity, "My cat is called Yuzu.")
+    corrected = said("list")
+    forgotten = said("forget", identity)
+
+    assert all(identity in shown and FACT in shown for shown in (listed, found))
+    assert "Yuzu" in corrected
+    assert "Mikan" not in corrected
+    assert (f"{identity} is forgotten\n", "[]\n") == (forgotten, said("list", "--json"))
+
+
+def test_each_user_has_their_own(said: Callable[..., str]):
+    """By name, by key and by project."""
+    said("add", FACT, "--user", "ann")
+    others = [said("list", "--json", *who) for who in ((), ("--user", "bob"), ("--user", "ann", "--key", "k"))]
+
+    assert ["[]\n"] * 3 == others
+    assert FACT in said("list", "--user", "ann")
+
+
+def test_export_and_import(said: Callable[..., str], tmp_path: Path):
+    """What one user has, another one gets; once."""
+    for text in (FACT, "うちの犬は柚子です。"):
+        said("add", text, "--user", "ann")
+    said("export", str(tmp_path / "ann.jsonl"), "--user", "ann")
+    counts = [said("import", str(tmp_path / "ann.jsonl"), "--user", "bob") for _ in range(2)]
+    texts = [json.loads(line)["text"] for line in said("export", "--user", "bob").splitlines()]
+
+    assert ["2 memories are new\n", "0 memories are new\n"] == counts
+    assert [FACT, "うちの犬は柚子です。"] == texts
+
+
+def test_everything_is_forgotten_only_when_it_is_said(said: Callable[..., str]):
+    """Neither nothing nor both is an order."""
+    said("add", FACT)
+
+    assert "name one memory, or say --all" in said("forget", status=2)
+    assert "1 memories are forgotten\n" == said("forget", "--all")
+
+
+def test_what_is_wrong_is_one_line(said: Callable[..., str], tmp_path: Path):
+    """In the server's words."""
+    (tmp_path / "bad.jsonl").write_text('{"text": "fine"}\n{"no": 1}\n')
+
+    assert "there is no memory 'mem_x'" in said("edit", "mem_x", "text", status=1)
+    assert "line 2 is no memory" in said("import", str(tmp_path / "bad.jsonl"), status=1)
+    assert "[]\n" == said("list", "--json")

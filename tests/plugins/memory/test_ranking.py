@@ -1,0 +1,59 @@
+"""Ranking: words and meaning stretched to one scale, and what stands beside a good match."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hoshikage.plugins.memory.ranking import Weights, best_neighbour, mean_of_best, min_max, rank
+
+ALONE = np.array([[-1, -1]] * 3)
+
+
+def floats(*values: float):
+    return np.array(values, dtype=np.float32)
+
+
+@pytest.mark.parametrize(
+    ("values", "stretched"), [((2, 4, 3), (0, 1, 0.5)), ((5, 5), (0, 0)), ((-1, 0), (0, 1)), ((), ())]
+)
+def test_min_max(values, stretched):
+    """The least is 0 and the most is 1; where all are equal, none is better."""
+    assert list(stretched) == list(min_max(floats(*values)))
+
+
+def test_words_alone_where_there_is_no_meaning():
+    """Without an embedder nothing is divided between the two."""
+    found = rank(floats(0, 3, 1.5), None, beside=ALONE, sessions=np.arange(3), weights=Weights(0.5, 0, 0))
+
+    assert [0, 1, 0.5] == list(found.scores)
+
+
+def test_both_are_weighed():
+    """A third of the weight is that of meaning."""
+    words, meaning = floats(0, 10, 5), floats(0.9, 0.5, 0.7)
+    found = rank(words, meaning, beside=ALONE, sessions=np.arange(3), weights=Weights(0.25, 0, 0))
+
+    assert [0.25, 0.75, 0.5] == list(found.scores)
+
+
+def test_the_better_neighbour_counts():
+    """An answer that shares no word with the question stands beside it."""
+    beside = np.array([[-1, 1], [0, 2], [1, -1], [-1, -1]])
+
+    assert pytest.approx([0.0, 1.0, 0.0, 0.0]) == list(best_neighbour(floats(1, 0, 0.5, 0.7), beside))
+
+
+def test_a_good_session_lifts_all_of_it():
+    """The mean of its three best; a session of one is as good as that one."""
+    found = mean_of_best(floats(1, 0.8, 0.6, 0.1, 0.5), np.array([7, 7, 7, 7, 8]))
+
+    assert pytest.approx([0.8, 0.8, 0.8, 0.8, 0.5]) == list(found)
+
+
+def test_nothing_to_rank():
+    """No candidate is no error."""
+    empty = floats()
+    found = rank(empty, None, beside=np.zeros((0, 2), int), sessions=np.zeros(0, int), weights=Weights())
+
+    assert 0 == len(found.scores)

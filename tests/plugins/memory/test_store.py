@@ -1,0 +1,167 @@
+"""The store over a real file: recall within its bounds, writing, and what it refuses."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hoshikage import Caller, ChatRequest, Memory, MemoryUse, Message, Owner, Receipt
+from hoshikage.core.errors import InvalidRequest, MemoryUnavailable
+from hoshikage.plugins.memory.settings import MemorySettings
+from hoshikage.plugins.memory.store import SqliteMemory
+
+CALLER = Caller(key="k", memory=MemoryUse("on", "ann"))
+OWNER = Owner("k", "ann")
+RECEIPT = Receipt("r1", "m", CALLER, "done", 100.0, 0.0, 0.0, 1.0)
+
+
+@pytest.fixture
+async def store_with(tmp_path: Path):
+    """Builds stores; all are stopped at the end."""
+    built: list[SqliteMemory] = []
+
+    async def build(folder: Path = tmp_path, **settings: object) -> SqliteMemory:
+        built.append(SqliteMemory(MemorySettings(**settings), folder))
+        await built[-1].start()
+        return built[-1]
+
+    yield build
+    for store in built:
+        await store.stop()
+
+
+def asking(*texts: str) -> ChatRequest:
+    """A conversation of the user and the assistant in turn, which ends with the user."""
+    roles = ("user", "assistant")
+    return ChatRequest("r2", "m", tuple(Message(roles[n % 2], text) for n, text in enumerate(texts)))
+
+
+async def told(store: SqliteMemory, *texts: str) -> None:
+    await store.take(OWNER, [Memory("", text, float(n), "user", "turn", f"s{n}") for n, text in enumerate(texts)])
+
+
+async def test_a_turn_is_written_as_it_was_said(store_with):
+    """The newest message of the user and the answer, with time, request and session."""
+    store = await store_with()
+    await store.remember(asking("Hi", "Hello", "My cat is Mikan"), "How nice", RECEIPT)
+    found = await store.newest(OWNER, limit=10)
+
+    assert [("assistant", "How nice"), ("user", "My cat is Mikan")] == [(m.role, m.text) for m in found]
+    assert {(100.0, "r2", "turn")} == {(m.said_at, m.request_id, m.kind) for m in found}
+    assert 1 == len({m.session for m in found})
+
+
+async def test_a_conversation_is_one_session(store_with):
+    """Its beginning tells it, where the client gives no name; a name wins."""
+    store = await store_with()
+    await store.remember(asking("Hi"), "Hello", RECEIPT)
+    await store.remember(asking("Hi", "Hello", "My cat is Mikan"), "Nice", RECEIPT)
+    named = replace(CALLER, memory=replace(CALLER.memory, session="mine"))
+    await store.remember(asking("Hi"), "Hello again", replace(RECEIPT, caller=named))
+    sessions = {m.text: m.session for m in await store.newest(OWNER, limit=10)}
+
+    assert sessions["Hello"] == sessions["Nice"] != sessions["Hello again"] == "mine"
+
+
+async def test_recall_finds_what_fits(store_with):
+    """And not what does not."""
+    store = await store_with()
+    await told(store, "My cat is called Mikan.", "The weather is fine.", "I work in Osaka.")
+    recall = await store.recall(asking("What is the name of my cat?"), CALLER)
+
+    assert ["My cat is called Mikan."] == [item.memory.text for item in recall.items]
+    assert "Mikan" in recall.text
+
+
+@pytest.mark.parametrize("question", ["What is the capital of Peru?", "ペルーの首都はどこですか", "", "?!"])
+async def test_what_was_never_said_recalls_nothing(store_with, question):
+    """Then the prompt stays as it was."""
+    store = await store_with()
+    await told(store, "My cat is called Mikan.", "うちの猫は蜜柑という名前です。")
+    recall = await store.recall(asking(question), CALLER)
+
+    assert ("", ()) == (recall.text, recall.items)
+
+
+async def test_what_stands_in_the_prompt_is_not_repeated(store_with):
+    """Within one conversation the turns before are there already."""
+    store = await store_with()
+    await told(store, "My cat is called Mikan.", "Mikan the cat likes fish.")
+    recall = await store.recall(asking("My cat is called Mikan.", "Nice", "What does my cat Mikan like?"), CALLER)
+
+    assert ["Mikan the cat likes fish."] == [item.memory.text for item in recall.items]
+
+
+@pytest.mark.parametrize(("settings", "count"), [({"max_items": 3}, 3), ({"max_tokens": 40}, 2), ({}, 10)])
+async def test_the_bounds_hold(store_with, settings, count):
+    """So many memories, and so many tokens."""
+    store = await store_with(**settings)
+    await told(store, *(f"My cat number {n} likes fish." for n in range(20)))
+    recall = await store.recall(asking("What does my cat like?"), CALLER)
+
+    assert count == len(recall.items)
+
+
+async def test_duplicates_come_back_once(store_with):
+    """What was said in many conversations takes one line."""
+    store = await store_with()
+    await told(store, *["My cat is called Mikan."] * 5)
+    recall = await store.recall(asking("What is my cat called?"), CALLER)
+
+    assert 1 == len(recall.items)
+
+
+@pytest.mark.parametrize("text", ["", "  \n", "x" * 101, "a\ud800b"])
+async def test_what_cannot_be_kept_is_refused(store_with, text):
+    """It says why; nothing is written."""
+    store = await store_with(max_text_chars=100)
+    with pytest.raises(InvalidRequest):
+        await store.add(OWNER, text)
+    with pytest.raises(InvalidRequest):
+        await store.take(OWNER, [Memory("", "fine", 1.0), Memory("", text, 1.0)])
+
+    assert [] == await store.newest(OWNER, limit=10)
+
+
+async def test_a_slow_recall_is_given_up(store_with, monkeypatch):
+    """Nobody waits longer than the settings say."""
+    store = await store_with(recall_limit_s=0.01)
+    go_on = asyncio.Event()
+
+    async def never(*_: object) -> None:
+        await go_on.wait()
+
+    monkeypatch.setattr(store, "_read", never)
+    with pytest.raises(TimeoutError):
+        await store.recall(asking("cat?"), CALLER)
+
+
+async def test_a_store_that_cannot_be_opened_says_so(store_with, tmp_path):
+    """The server starts all the same."""
+    (tmp_path / "no folder").write_text("a file")
+    store = await store_with(tmp_path / "no folder")
+
+    with pytest.raises(MemoryUnavailable, match="cannot be opened"):
+        await store.newest(OWNER, limit=1)
+
+
+async def test_export_is_everything_in_its_order(store_with):
+    """Page by page, the oldest first."""
+    store = await store_with()
+    await told(store, *(f"text {n}" for n in range(1200)))
+
+    assert [f"text {n}" for n in range(1200)] == [memory.text async for memory in store.export(OWNER)]
+
+
+async def test_stats(store_with):
+    """Of one owner, and of all."""
+    store = await store_with()
+    await told(store, "abc", "de")
+    await store.add(Owner("other"), "f")
+    mine, everything = await store.stats(OWNER), await store.stats()
+
+    assert ((2, 5, 1), (3, 6, 2)) == tuple((s.memories, s.characters, s.owners) for s in (mine, everything))
+    assert everything.bytes_on_disk > 0

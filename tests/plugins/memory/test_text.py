@@ -1,0 +1,53 @@
+"""The terms of a text: words, pairs of characters, and what of them tells what a text is about."""
+
+from __future__ import annotations
+
+import pytest
+
+from hoshikage.plugins.memory.text import content_of, terms_of
+
+
+@pytest.mark.parametrize(
+    ("text", "terms"),
+    [
+        ("My cat's toys", ["cat", "s", "toy"]),
+        ("running, RUNS and ran", ["run", "run", "ran"]),
+        ("東京に", ["東", "京", "東京", "京に"]),
+        ("ﾈｺ カフェ", ["ネコ", "カフ", "フェ"]),
+        ("GPT4を使う", ["gpt4", "使", "を使", "使う"]),
+        ("が", ["が"]),
+        ("𠮷野家", ["𠮷", "野", "家", "𠮷野", "野家"]),
+        ("고양이", ["고양", "양이"]),
+        ("café CAFE\u0301", ["café", "café"]),
+        ("", []),
+        ("!? …", []),
+        ("the of and", []),
+    ],
+)
+def test_terms(text, terms):
+    """Latin words by their stem, everything else by neighbours; width, case and composition make no difference."""
+    assert terms == terms_of(text)
+
+
+def test_a_long_word_is_cut():
+    """A key of a thousand characters is one term of forty."""
+    assert ["a" * 40] == terms_of("a" * 1000)
+
+
+def test_half_a_surrogate_pair_is_no_term():
+    """It is not even Unicode, and nothing of it reaches the index."""
+    assert ["cat"] == terms_of("\ud800 cat \udfff")
+
+
+@pytest.mark.parametrize(
+    ("text", "about"),
+    [
+        ("猫の名前は何ですか", {"猫", "名", "前"}),
+        ("カフェはどこ", {"カフ", "フェ"}),
+        ("What is my cat called?", {"cat", "call"}),
+        ("どこですか", set()),
+    ],
+)
+def test_what_a_text_is_about(text, about):
+    """Particles and endings differ between a question and its answer; what both are about does not."""
+    assert about == content_of(terms_of(text))
