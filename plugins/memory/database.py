@@ -191,19 +191,24 @@ class Database:
         rows = self.by_number(owner, list(scores))
         return sorted((replace(r, bm25=scores[r.number]) for r in rows), key=lambda r: (-r.bm25, r.number))
 
-    def beside(self, owner: Owner, row: Row) -> tuple[int, int]:
-        """The numbers of what was written just before and after in the same session; 0 where there is nothing."""
-        where = "FROM memory WHERE space = ? AND session = ? AND number"
-        values = (self._space(owner), row.memory.session, row.number)
-        ((before,),) = self._run(f"SELECT max(number) {where} < ?", *values)
-        ((after,),) = self._run(f"SELECT min(number) {where} > ?", *values)
-        return before or 0, after or 0
+    def beside(self, owner: Owner, numbers: Sequence[int]) -> dict[int, tuple[int, int]]:
+        """The numbers of what was written just before and after each, in the same session; 0 where there is nothing."""
+        marks = ",".join("?" * len(numbers))
+        other = "FROM memory o WHERE o.space = m.space AND o.session = m.session AND o.number"
+        found = self._run(
+            f"SELECT number, (SELECT max(number) {other} < m.number), (SELECT min(number) {other} > m.number) "  # noqa: S608
+            f"FROM memory m WHERE space = ? AND number IN ({marks})",
+            *(self._space(owner), *numbers),
+        )
+        return {number: (before or 0, after or 0) for number, before, after in found}
 
     def counts(self, owner: Owner, terms: Iterable[str]) -> dict[str, int]:
         """In how many memories of an owner each term is."""
         space = self._space(owner)
-        query = "SELECT doc FROM term_count WHERE term = ?"
-        return {term: next((n for (n,) in self._run(query, f"{space}x{term}")), 0) for term in terms}
+        wanted = {f"{space}x{term}": term for term in terms}
+        marks = ",".join("?" * len(wanted))
+        found = dict(self._run(f"SELECT term, doc FROM term_count WHERE term IN ({marks})", *wanted))  # noqa: S608
+        return {term: found.get(name, 0) for name, term in wanted.items()}
 
     def size(self, owner: Owner) -> tuple[int, float]:
         """How many memories an owner has, and their mean length in terms."""

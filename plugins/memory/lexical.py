@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from hoshikage.plugins.memory.text import content_of, terms_of
+from hoshikage.plugins.memory.text import content_of, count_terms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,27 +51,21 @@ def telling(statistics: Statistics) -> list[str]:
     return rare if len(rare) >= LEAST_TERMS else [term for _, term in there[:LEAST_TERMS]]
 
 
-def bm25(texts: Sequence[str], statistics: Statistics) -> NDArray[np.float32]:
-    """The score of each text for the question whose terms the statistics know."""
-    return np.array([_score(Counter(terms_of(text)), statistics) for text in texts], dtype=np.float32)
+def score(texts: Sequence[str], lengths: Sequence[int], statistics: Statistics) -> NDArray[np.float32]:
+    """BM25 of each text, and its share of the question: shape (2, texts).
 
+    The share is how much of what the question is about a text has, by the weight of the terms: 0 to 1.
 
-def coverage(texts: Sequence[str], statistics: Statistics) -> NDArray[np.float32]:
-    """How much of what the question is about, by the weight of its terms, each text has: 0 to 1."""
-    about = content_of(statistics.containing) or statistics.containing.keys()
-    weights = {term: statistics.weight(term) for term in about}
-    whole = sum(weights.values())
-    if not whole:
-        return np.zeros(len(texts), dtype=np.float32)
-    found = [sum(weights[term] for term in weights.keys() & set(terms_of(text))) / whole for text in texts]
-    return np.array(found, dtype=np.float32)
-
-
-def _score(counts: Counter[str], statistics: Statistics) -> float:
-    length = counts.total() / statistics.mean_length if statistics.mean_length else 1.0
-    damping = K1 * (1 - B + B * length)
-    return sum(
-        statistics.weight(term) * counts[term] * (K1 + 1) / (counts[term] + damping)
-        for term in statistics.containing
-        if counts[term]
-    )
+    Args:
+        texts: candidates.
+        lengths: of each, in terms.
+        statistics: they know the terms of the question.
+    """
+    terms = list(statistics.containing)
+    weights = np.array([statistics.weight(term) for term in terms], dtype=np.float32)
+    about = content_of(terms) or set(terms)
+    shares = weights * np.array([term in about for term in terms], dtype=np.float32)
+    counts = np.array([count_terms(terms, text) for text in texts], dtype=np.float32)
+    mean = statistics.mean_length or 1.0
+    damping = K1 * (1 - B + B * np.array(lengths, dtype=np.float32)[:, None] / mean)
+    return np.stack([(counts * (K1 + 1) / (counts + damping)) @ weights, (counts > 0) @ shares / shares.sum()])

@@ -85,8 +85,9 @@ def best_neighbour(scores: NDArray[np.float32], beside: NDArray[np.int64]) -> ND
 
 def mean_of_best(scores: NDArray[np.float32], sessions: NDArray[np.int64]) -> NDArray[np.float32]:
     """For each candidate, the mean of the best scores of its session."""
-    found = np.zeros_like(scores)
-    for session in np.unique(sessions):
+    found = scores.copy()  # alone in its session, it is the best itself
+    names, counts = np.unique(sessions, return_counts=True)
+    for session in names[counts > 1]:
         inside = sessions == session
         found[inside] = np.sort(scores[inside])[-TOP_OF_SESSION:].mean()
     return found

@@ -9,7 +9,7 @@ import numpy as np
 
 from hoshikage import Recalled
 from hoshikage.plugins.memory.block import line_of, tokens_of
-from hoshikage.plugins.memory.lexical import Statistics, bm25, coverage, telling
+from hoshikage.plugins.memory.lexical import Statistics, score, telling
 from hoshikage.plugins.memory.ranking import Weights, rank
 from hoshikage.plugins.memory.text import normalised, terms_of
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hoshikage import Owner
     from hoshikage.plugins.memory.database import Database, Row
 
-CANDIDATES: Final = 200
+CANDIDATES: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +50,10 @@ def search(database: Database, owner: Owner, question: str, weights: Weights) ->
     if not matching:
         return []
     rows, beside = _with_neighbours(database, owner, matching)
-    texts = [row.memory.text for row in rows]
+    words, share = score([row.memory.text for row in rows], [row.length for row in rows], statistics)
     names = {session: number for number, session in enumerate(dict.fromkeys(row.memory.session for row in rows))}
     sessions = np.array([names[row.memory.session] for row in rows], dtype=np.int64)
-    ranking = rank(bm25(texts, statistics), None, beside=beside, sessions=sessions, weights=weights)
-    share = coverage(texts, statistics)
+    ranking = rank(words, None, beside=beside, sessions=sessions, weights=weights)
     found = [
         Recalled(
             row.memory,
@@ -105,10 +104,9 @@ def _with_neighbours(database: Database, owner: Owner, rows: Sequence[Row]) -> t
     Returns:
         All of them, and for each the places of the two beside it; -1 where they are no candidates.
     """
-    near = {row.number: database.beside(owner, row) for row in rows}
-    more = {number for pair in near.values() for number in pair if number} - near.keys()
-    known = [*rows, *database.by_number(owner, sorted(more))]
-    near |= {row.number: database.beside(owner, row) for row in known[len(rows) :]}
+    near = database.beside(owner, [row.number for row in rows])
+    more = sorted({number for pair in near.values() for number in pair if number} - near.keys())
+    known = [*rows, *database.by_number(owner, more)]
+    near |= database.beside(owner, more)
     place = {row.number: n for n, row in enumerate(known)}
-    beside = [[place.get(number, -1) for number in near[row.number]] for row in known]
-    return known, np.array(beside, dtype=np.int64)
+    return known, np.array([[place.get(n, -1) for n in near[row.number]] for row in known], dtype=np.int64)

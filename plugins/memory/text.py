@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import re
 import unicodedata
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 import snowballstemmer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 # Kana, ideographs, hangul, Thai, Lao, Khmer and Burmese: runs of them are no words, or words with endings.
 _DENSE: Final = (
@@ -20,6 +21,8 @@ _DENSE: Final = (
 _IDEOGRAPH: Final = re.compile("[\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 _KANA_ENDING: Final = re.compile("[\u3040-\u309f]")
 _RUN: Final = re.compile(rf"(?P<dense>[{_DENSE}]+)|(?P<word>(?:(?![{_DENSE}])[^\W_])+)")
+_WORD: Final = re.compile(rf"(?:(?![{_DENSE}])[^\W_])+")
+_DENSE_TERM: Final = re.compile(f"[{_DENSE}]")
 # Words that say nothing of what a text is about. They are left out of texts and of questions alike.
 _STOP_WORDS: Final = (
     "a an and are as at be been but by can could did do does for from had has have he her hers him his how i if in "
@@ -38,6 +41,14 @@ def terms_of(text: str) -> list[str]:
     and so are each ideograph and whatever stands alone.
     """
     return list(_terms(normalised(text)))
+
+
+def count_terms(terms: Sequence[str], text: str) -> list[int]:
+    """How often each of a few terms is in a text; much faster than to find all of its terms."""
+    plain = normalised(text)
+    dense = [bool(_DENSE_TERM.match(term)) for term in terms]
+    words = Counter(_stem(run[:MAX_WORD]) for run in _WORD.findall(plain)) if not all(dense) else Counter()
+    return [plain.count(term) if is_dense else words[term] for term, is_dense in zip(terms, dense, strict=True)]
 
 
 def content_of(terms: Iterable[str]) -> set[str]:

@@ -97,10 +97,10 @@ def test_what_stands_beside_in_a_session(database):
     turns = [("a", "s1"), ("x", "s2"), ("b", "s1"), ("c", "s1")]
     database.write(A, [replace(TURN, text=text, session=session) for text, session in turns])
     rows = {row.memory.text: row for row in database.oldest_after(A, 0)}
-    beside = {text: database.beside(A, row) for text, row in rows.items()}
+    a, x, b, c = (rows[text].number for text in "axbc")
 
-    assert (rows["a"].number, rows["c"].number) == beside["b"]
-    assert ((0, rows["b"].number), (0, 0)) == (beside["a"], beside["x"])
+    assert {a: (0, b), x: (0, 0), b: (a, c), c: (b, 0)} == database.beside(A, [a, x, b, c])
+    assert {} == database.beside(B, [a])
 
 
 def test_an_edited_text_is_found_by_its_new_words(database):
