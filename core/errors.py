@@ -13,6 +13,7 @@ __all__ = [
     "DataDirInUse",
     "DeadlineExceeded",
     "DownloadFailed",
+    "EmbedderFailed",
     "EngineFailed",
     "HoshikageError",
     "HostRefused",
@@ -61,6 +62,13 @@ class MemoryNotFound(InvalidRequest):
         super().__init__(
             f"there is no memory {memory_id[:80]!r} of this user; `GET /v1/memories` lists them", param="id"
         )
+
+
+class EmbedderFailed(HoshikageError):
+    """An embedder cannot be loaded, or died."""
+
+    status = 503
+    code = "embedder_failed"
 
 
 class ReceiptNotFound(InvalidRequest):

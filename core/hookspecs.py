@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         ChatFormat,
         Check,
         Downloader,
+        Embedder,
         Engine,
         MemoryStore,
         ModelSource,
@@ -162,15 +163,28 @@ def hoshikage_provide_observers(settings: Settings) -> Sequence[Observer]:
 
 
 @hookspec
-def hoshikage_provide_memory(settings: Settings) -> Sequence[MemoryStore]:
-    """Offer a store of long-term memories.
+def hoshikage_provide_embedders(settings: Settings) -> Sequence[Embedder]:
+    """Offer what turns texts into vectors, so that memories are found by meaning too.
 
-    Called once at start. The kernel uses the first one.
+    Called once at start; a model is loaded when it is first needed.
 
     Example:
         >>> @hookimpl
-        ... def hoshikage_provide_memory(settings):
-        ...     return [ParrotMemory(settings.data_dir / "parrot")]
+        ... def hoshikage_provide_embedders():
+        ...     return [ParrotEars()]
+    """
+
+
+@hookspec
+def hoshikage_provide_memory(settings: Settings, embedders: Sequence[Embedder]) -> Sequence[MemoryStore]:
+    """Offer a store of long-term memories.
+
+    Called once at start, after all embedders were offered. The kernel uses the first store.
+
+    Example:
+        >>> @hookimpl
+        ... def hoshikage_provide_memory(settings, embedders):
+        ...     return [ParrotMemory(settings.data_dir / "parrot", embedders)]
     """
 
 

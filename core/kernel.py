@@ -147,7 +147,8 @@ class Kernel:
         self._forecaster = Forecaster(self._residence, self._storage)
         self._admission = Admission(self.settings.section(AdmissionSettings), self._residence)
         self._formats = self.manager.chat_formats(self.settings)
-        self.memory = next(iter(self.manager.memory_stores(self.settings)), None)
+        self._embedders = self.manager.embedders(self.settings)
+        self.memory = next(iter(self.manager.memory_stores(self.settings, self._embedders)), None)
         self._pipeline = Pipeline(
             extensions=Extensions(
                 filters=self.manager.request_filters(self.settings),
@@ -200,6 +201,8 @@ class Kernel:
         await self._pipeline.stop()
         if self.memory is not None:
             await self.memory.stop()
+        for embedder in self._embedders:
+            await embedder.close()
 
     async def end_pulls(self) -> None:
         """End downloads at once: they would hold up the drain, and nothing of them is lost. Idempotent."""

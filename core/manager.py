@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         ChatFormat,
         Check,
         Downloader,
+        Embedder,
         Engine,
         MemoryStore,
         ModelSource,
@@ -189,9 +190,13 @@ class PluginManager:
         formats: list[ChatFormat] = self._collect("hoshikage_provide_chat_formats", _with(settings=settings))
         return sorted(formats, key=lambda f: f.order)
 
-    def memory_stores(self, settings: Settings) -> list[MemoryStore]:
+    def embedders(self, settings: Settings) -> list[Embedder]:
+        """What turns texts into vectors."""
+        return self._collect("hoshikage_provide_embedders", _with(settings=settings))
+
+    def memory_stores(self, settings: Settings, embedders: Sequence[Embedder]) -> list[MemoryStore]:
         """The stores of long-term memories."""
-        return self._collect("hoshikage_provide_memory", _with(settings=settings))
+        return self._collect("hoshikage_provide_memory", _with(settings=settings, embedders=embedders))
 
     def observers(self, settings: Settings) -> list[Observer]:
         """The observers on offer."""

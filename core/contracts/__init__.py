@@ -22,6 +22,7 @@ from hoshikage.core.contracts.chat import (
 from hoshikage.core.contracts.checks import Check, CheckResult
 from hoshikage.core.contracts.constraints import Constraint, ConstraintKind
 from hoshikage.core.contracts.downloads import Downloaded, Downloader, DownloadProgress
+from hoshikage.core.contracts.embedders import Embedder, TextKind
 from hoshikage.core.contracts.engines import Engine, EngineCounters, LoadedModel, LoadPlan, MemoryNeed
 from hoshikage.core.contracts.formats import ChatFormat, FormatParser, Parsed
 from hoshikage.core.contracts.memory import (
@@ -63,6 +64,7 @@ __all__ = [
     "Downloader",
     "Effort",
     "EmbedRequest",
+    "Embedder",
     "Embeddings",
     "Engine",
     "EngineCounters",
@@ -105,6 +107,7 @@ __all__ = [
     "Stager",
     "Started",
     "StreamEvent",
+    "TextKind",
     "Thinking",
     "TokenLogprob",
     "Tool",

@@ -13,7 +13,7 @@ from hoshikage.plugins.memory.settings import MemorySettings
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hoshikage import MemoryStore, Settings
+    from hoshikage import Embedder, MemoryStore, Settings
 
 log = structlog.get_logger(__name__)
 
@@ -27,7 +27,7 @@ def hoshikage_declare_settings() -> Sequence[SettingsSection]:
 
 
 @hookimpl
-def hoshikage_provide_memory(settings: Settings) -> Sequence[MemoryStore]:
+def hoshikage_provide_memory(settings: Settings, embedders: Sequence[Embedder]) -> Sequence[MemoryStore]:
     """Offer the store, where the packages of the extra `memory` are there."""
     if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
         if settings.section(MemorySettings).mode != "off":
@@ -38,4 +38,4 @@ def hoshikage_provide_memory(settings: Settings) -> Sequence[MemoryStore]:
     from hoshikage.plugins.memory.store import SqliteMemory
 
     section = settings.section(MemorySettings)
-    return [SqliteMemory(section, settings.path(section.folder, default="memory"))]
+    return [SqliteMemory(section, settings.path(section.folder, default="memory"), embedders)]

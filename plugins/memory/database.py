@@ -28,8 +28,9 @@ PAGE: Final = 500
 VERSION: Final = 1
 SCHEMA: Final = """
 CREATE TABLE space (
-  number INTEGER PRIMARY KEY,
-  owner TEXT NOT NULL UNIQUE
+  number INTEGER PRIMARY KEY AUTOINCREMENT,
+  owner TEXT NOT NULL UNIQUE,
+  deletions INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE TABLE memory (
   number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -48,6 +49,19 @@ CREATE TABLE memory (
 CREATE UNIQUE INDEX memory_once ON memory (space, session, hash);
 CREATE INDEX memory_in_time ON memory (space, said_at);
 CREATE INDEX memory_in_session ON memory (space, session, number);
+CREATE TABLE embedder (
+  number INTEGER PRIMARY KEY,
+  identity TEXT NOT NULL UNIQUE
+) STRICT;
+CREATE TABLE vector (
+  number INTEGER PRIMARY KEY AUTOINCREMENT,
+  space INTEGER NOT NULL REFERENCES space (number),
+  embedder INTEGER NOT NULL REFERENCES embedder (number),
+  memory INTEGER NOT NULL REFERENCES memory (number) ON DELETE CASCADE,
+  numbers BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX vector_once ON vector (memory, embedder);
+CREATE INDEX vector_of_space ON vector (space, embedder, number);
 CREATE VIRTUAL TABLE term USING fts5 (terms, content='', contentless_delete=1, tokenize='ascii');
 CREATE VIRTUAL TABLE term_count USING fts5vocab ('term', 'row');
 INSERT INTO term (term, rank) VALUES ('secure-delete', 1);
@@ -136,6 +150,8 @@ class Database:
             row = self._row(owner, memory_id)
             terms, space = terms_of(text), self._space(owner)
             self._run("DELETE FROM term WHERE rowid = ?", row.number)
+            self._run("DELETE FROM vector WHERE memory = ?", row.number)
+            self._run("UPDATE space SET deletions = deletions + 1 WHERE number = ?", space)
             self._run("INSERT INTO term (rowid, terms) VALUES (?, ?)", row.number, _indexed(space, terms))
             self._run(
                 "UPDATE memory SET text = ?, hash = ?, length = ? WHERE number = ?",
@@ -159,10 +175,60 @@ class Database:
             for number in numbers:
                 self._run("DELETE FROM term WHERE rowid = ?", number)
                 self._run("DELETE FROM memory WHERE number = ?", number)
+            self._run("UPDATE space SET deletions = deletions + 1 WHERE number = ?", space)
             if memory_id is None:
                 self._run("DELETE FROM space WHERE number = ?", space)
         self._leave_no_trace()
         return len(numbers)
+
+    # --- vectors ---
+
+    def embedder(self, identity: str) -> int:
+        """The number of an embedder; vectors of two are never mixed."""
+        with self._transaction():
+            self._run("INSERT INTO embedder (identity) VALUES (?) ON CONFLICT DO NOTHING", identity)
+        ((number,),) = self._run("SELECT number FROM embedder WHERE identity = ?", identity)
+        return int(number)
+
+    def unembedded(self, embedder: int, *, limit: int) -> list[tuple[int, str]]:
+        """Memories without a vector of this embedder, the newest first: number and text."""
+        return cast(
+            "list[tuple[int, str]]",
+            self._run(
+                "SELECT number, text FROM memory m WHERE NOT EXISTS "
+                "(SELECT 1 FROM vector v WHERE v.memory = m.number AND v.embedder = ?) ORDER BY number DESC LIMIT ?",
+                *(embedder, limit),
+            ),
+        )
+
+    def put_vectors(self, embedder: int, vectors: Iterable[tuple[int, str, bytes]]) -> int:
+        """Write vectors: number of the memory, the text that was embedded, and the numbers as 16-bit floats.
+
+        One whose memory was edited or forgotten meanwhile is left out. Returns how many were written.
+        """
+        with self._transaction():
+            return sum(
+                len(
+                    self._run(
+                        "INSERT INTO vector (space, embedder, memory, numbers) SELECT space, ?, number, ? FROM memory "
+                        "WHERE number = ? AND text = ? ON CONFLICT DO NOTHING RETURNING number",
+                        *(embedder, numbers, number, text),
+                    )
+                )
+                for number, text, numbers in vectors
+            )
+
+    def vector_state(self, owner: Owner, embedder: int) -> tuple[tuple[int, int], int]:
+        """What changes whenever an owner deletes or edits something, and the number of the newest vector."""
+        space = self._space(owner)
+        deletions = next((n for (n,) in self._run("SELECT deletions FROM space WHERE number = ?", space)), 0)
+        ((newest,),) = self._run("SELECT max(number) FROM vector WHERE space = ? AND embedder = ?", space, embedder)
+        return (space, int(deletions)), int(newest or 0)
+
+    def vectors_after(self, owner: Owner, embedder: int, number: int) -> list[tuple[int, bytes]]:
+        """The vectors of an owner from a number on: the number of each memory, and its numbers."""
+        query = "SELECT memory, numbers FROM vector WHERE space = ? AND embedder = ? AND number > ?"
+        return cast("list[tuple[int, bytes]]", self._run(query, self._space(owner), embedder, number))
 
     # --- reading ---
 

@@ -62,6 +62,8 @@ def score(texts: Sequence[str], lengths: Sequence[int], statistics: Statistics) 
         statistics: they know the terms of the question.
     """
     terms = list(statistics.containing)
+    if not terms:
+        return np.zeros((2, len(texts)), dtype=np.float32)
     weights = np.array([statistics.weight(term) for term in terms], dtype=np.float32)
     about = content_of(terms) or set(terms)
     shares = weights * np.array([term in about for term in terms], dtype=np.float32)

@@ -10,7 +10,7 @@ import numpy as np
 from hoshikage import Recalled
 from hoshikage.plugins.memory.block import line_of, tokens_of
 from hoshikage.plugins.memory.lexical import Statistics, score, telling
-from hoshikage.plugins.memory.ranking import Weights, rank
+from hoshikage.plugins.memory.ranking import Weights, best_neighbour, rank
 from hoshikage.plugins.memory.text import normalised, terms_of
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hoshikage.plugins.memory.database import Database, Row
 
 CANDIDATES: Final = 100
+NEIGHBOUR_SHARE: Final = 0.8  # an answer stands beside what was asked, and need not share a word with it
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,35 +40,75 @@ class Bounds:
     threshold: float = 0.0
 
 
-def search(database: Database, owner: Owner, question: str, weights: Weights) -> list[Recalled]:
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What an embedder has to say of a question.
+
+    Attributes:
+        numbers: of all memories of the owner that have a vector, ascending.
+        cosines: how near each of them is to the question.
+        related_from: see `Embedder`.
+    """
+
+    numbers: NDArray[np.int64]
+    cosines: NDArray[np.float32]
+    related_from: float
+
+    def nearest(self, count: int) -> list[int]:
+        """The numbers of the nearest memories."""
+        if len(self.cosines) <= count:
+            return [int(n) for n in self.numbers]
+        return [int(n) for n in self.numbers[np.argpartition(self.cosines, -count)[-count:]]]
+
+    def of(self, numbers: Sequence[int]) -> NDArray[np.float32]:
+        """The cosines of some memories; those that have no vector yet are as far away as the farthest of these."""
+        wanted = np.array(numbers, dtype=np.int64)
+        place = np.minimum(np.searchsorted(self.numbers, wanted), len(self.numbers) - 1)
+        known = self.numbers[place] == wanted
+        found = np.where(known, self.cosines[place], np.inf)
+        return np.where(known, found, found.min(initial=1.0)).astype(np.float32)
+
+
+def search(
+    database: Database, owner: Owner, question: str, weights: Weights, meaning: Meaning | None = None
+) -> list[Recalled]:
     """Every candidate with its score, the best first."""
     count, mean_length = database.size(owner)
     terms = set(terms_of(question))
-    if not count or not terms:
+    if not count or not (terms or meaning):
         return []
     statistics = Statistics(count, mean_length, database.counts(owner, terms))
     matching = database.matching(owner, telling(statistics), limit=CANDIDATES)
+    if meaning is not None and len(meaning.numbers):
+        known = {row.number for row in matching}
+        near = [number for number in meaning.nearest(CANDIDATES) if number not in known]
+        matching += database.by_number(owner, near)
+    else:
+        meaning = None
     if not matching:
         return []
     rows, beside = _with_neighbours(database, owner, matching)
     words, share = score([row.memory.text for row in rows], [row.length for row in rows], statistics)
     names = {session: number for number, session in enumerate(dict.fromkeys(row.memory.session for row in rows))}
     sessions = np.array([names[row.memory.session] for row in rows], dtype=np.int64)
-    ranking = rank(words, None, beside=beside, sessions=sessions, weights=weights)
-    found = [
-        Recalled(
-            row.memory,
-            score=round(float(share[n]), 4),
-            why={
-                "words": round(float(ranking.lexical[n]), 4),
-                "neighbour": round(float(ranking.neighbour[n]), 4),
-                "session": round(float(ranking.session[n]), 4),
-                "rank": round(float(ranking.scores[n]), 4),
-            },
-        )
-        for n, row in enumerate(rows)
-    ]
+    cosines = meaning.of([row.number for row in rows]) if meaning is not None else None
+    ranking = rank(words, cosines, beside=beside, sessions=sessions, weights=weights)
+    fits = share if meaning is None or cosines is None else np.maximum(share, _related(cosines, meaning.related_from))
+    fits = np.maximum(fits, NEIGHBOUR_SHARE * best_neighbour(fits, beside))
+    found = []
+    for n, row in enumerate(rows):
+        parts = {"words": ranking.lexical[n], "neighbour": ranking.neighbour[n], "session": ranking.session[n]}
+        if cosines is not None:
+            parts |= {"meaning": ranking.dense[n], "cosine": cosines[n]}
+        why = {name: round(float(part), 4) for name, part in (*parts.items(), ("rank", ranking.scores[n]))}
+        found.append(Recalled(row.memory, round(float(fits[n]), 4), why))
     return sorted(found, key=lambda item: (-item.why["rank"], -item.memory.said_at))
+
+
+def _related(cosines: NDArray[np.float32], related_from: float) -> NDArray[np.float32]:
+    """Cosines on the scale of the shares: half where the embedder begins to call texts related."""
+    scaled = np.clip((cosines - related_from) / (1 - related_from) / 2 + 0.5, 0, 1) * (cosines >= related_from)
+    return scaled.astype(np.float32)
 
 
 def choose(found: Sequence[Recalled], bounds: Bounds, *, present: Sequence[str] = ()) -> list[Recalled]:
@@ -78,14 +119,12 @@ def choose(found: Sequence[Recalled], bounds: Bounds, *, present: Sequence[str] 
         bounds: see there.
         present: texts that stand in the prompt already.
     """
-    if not found or max(item.score for item in found) < bounds.threshold:
-        return []
     said = {normalised(text).strip() for text in present}
     chosen: list[Recalled] = []
     left = bounds.tokens
     for item in found:
         text = normalised(item.memory.text).strip()
-        if text in said or item.memory.superseded_by:
+        if text in said or item.memory.superseded_by or item.score < bounds.threshold:
             continue
         tokens = tokens_of(line_of(item))
         if bounds.tokens and tokens > left:

@@ -22,6 +22,9 @@ class MemorySettings:
         ),
     ] = "off"
     folder: Annotated[str, Meta(description="Where memories lie; empty: `memory` in the data directory.")] = ""
+    embedder: Annotated[
+        str, Meta(description="What finds memories by meaning; empty: the first that is there; `none`: words alone.")
+    ] = ""
     recall_limit_s: Annotated[
         float, Unit("s"), Meta(gt=0, le=60, description="A recall that takes longer is given up; the chat goes on.")
     ] = 0.15

@@ -7,22 +7,26 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, TypeVar
 
+import numpy as np
 import structlog
 
 from hoshikage import Memory, MemoryStats, Recall
 from hoshikage.core.contracts import owner_of
-from hoshikage.core.errors import InvalidRequest, MemoryUnavailable
+from hoshikage.core.errors import HoshikageError, InvalidRequest, MemoryUnavailable
 from hoshikage.plugins.memory.block import block_of
 from hoshikage.plugins.memory.database import Database
 from hoshikage.plugins.memory.ranking import Weights
-from hoshikage.plugins.memory.recalling import Bounds, choose, search
+from hoshikage.plugins.memory.recalling import Bounds, Meaning, choose, search
 from hoshikage.plugins.memory.turns import newest_question, turn_of
+from hoshikage.plugins.memory.vectors import Matrices
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
     from pathlib import Path
 
-    from hoshikage import Caller, ChatRequest, MemoryMode, Owner, Recalled, Receipt
+    from numpy.typing import NDArray
+
+    from hoshikage import Caller, ChatRequest, Embedder, MemoryMode, Owner, Recalled, Receipt
     from hoshikage.plugins.memory.settings import MemorySettings
 
 log = structlog.get_logger(__name__)
@@ -30,6 +34,10 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 FILE: Final = "memories.sqlite3"
+VECTOR_SHARE: Final = 0.6  # of the time of a recall is the embedder's
+BATCH: Final = 16
+FIRST_WAIT_S: Final = 1.0
+LONGEST_WAIT_S: Final = 300.0
 
 
 class SqliteMemory:
@@ -40,11 +48,12 @@ class SqliteMemory:
     Args:
         settings: the section.
         folder: where the file is.
+        embedders: the first that the settings allow finds memories by meaning.
     """
 
     name = "sqlite"
 
-    def __init__(self, settings: MemorySettings, folder: Path) -> None:
+    def __init__(self, settings: MemorySettings, folder: Path, embedders: Sequence[Embedder] = ()) -> None:
         self._settings = settings
         self._file = folder / FILE
         self._weights = Weights()
@@ -52,6 +61,13 @@ class SqliteMemory:
         self._reading = ThreadPoolExecutor(1, "memory reading")
         self._writer: Database | None = None
         self._reader: Database | None = None
+        self._embedder = next((e for e in embedders if settings.embedder in {"", e.name}), None)
+        self._ready = False  # the embedder has answered once
+        self._matrices: Matrices | None = None
+        self._number = 0  # of the embedder in the database
+        self._news = asyncio.Event()
+        self._embedding: asyncio.Task[None] | None = None
+        self._warming: asyncio.Task[None] | None = None
         self._reason = "the server has not started it yet"
 
     async def start(self) -> None:
@@ -62,10 +78,19 @@ class SqliteMemory:
         except MemoryUnavailable as error:
             self._reason = error.message
             log.warning("memory_unavailable", reason=self._reason)
+            return
+        if self._embedder is not None:
+            embedder, reader = self._embedder, self._reader
+            self._number = await self._write(lambda database: database.embedder(embedder.identity))
+            self._matrices = Matrices(reader, self._number, embedder.dimensions)
+            self._embedding = asyncio.create_task(self._embed_all(embedder), name="embedding of memories")
 
     async def stop(self) -> None:
         """See `MemoryStore.stop`."""
         self._reason = "the server stops"
+        for task in filter(None, (self._embedding, self._warming)):
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
         for executor, database in ((self._writing, self._writer), (self._reading, self._reader)):
             if database is not None:
                 await self._in(executor, database.close)
@@ -84,7 +109,7 @@ class SqliteMemory:
         if not question:
             return Recall()
         async with asyncio.timeout(self._settings.recall_limit_s):
-            found = await self._read(lambda database: search(database, owner_of(caller), question, self._weights))
+            found = await self._search(owner_of(caller), question, limit_s=self._settings.recall_limit_s * VECTOR_SHARE)
         bounds = Bounds(self._settings.max_items, self._settings.max_tokens, self._settings.threshold)
         items = choose(found, bounds, present=[message.content for message in request.messages])
         return Recall(block_of(items), tuple(items))
@@ -94,7 +119,7 @@ class SqliteMemory:
         memories = turn_of(request, answer, receipt, longest=self._settings.max_text_chars)
         if memories:
             owner = owner_of(receipt.caller)
-            await self._write(lambda database: database.write(owner, memories))
+            await self._change(lambda database: database.write(owner, memories))
 
     # --- for whoever looks after them ---
 
@@ -104,13 +129,13 @@ class SqliteMemory:
 
     async def search(self, owner: Owner, query: str, *, limit: int) -> Sequence[Recalled]:
         """See `MemoryStore.search`."""
-        found = await self._read(lambda database: search(database, owner, query, self._weights))
+        found = await self._search(owner, query, limit_s=None)
         return choose(found, Bounds(limit))
 
     async def add(self, owner: Owner, text: str, *, session: str = "") -> Memory:
         """See `MemoryStore.add`."""
         note = Memory("", self._checked(text), time.time(), session=session)
-        written = await self._write(lambda database: database.write(owner, [note]))
+        written = await self._change(lambda database: database.write(owner, [note]))
         if written:
             return written[0]
         raise InvalidRequest("this text is remembered already", param="text")
@@ -118,7 +143,7 @@ class SqliteMemory:
     async def edit(self, owner: Owner, memory_id: str, text: str) -> Memory:
         """See `MemoryStore.edit`."""
         checked = self._checked(text)
-        return await self._write(lambda database: database.edit(owner, memory_id, checked))
+        return await self._change(lambda database: database.edit(owner, memory_id, checked))
 
     async def forget(self, owner: Owner, memory_id: str) -> None:
         """See `MemoryStore.forget`."""
@@ -140,11 +165,80 @@ class SqliteMemory:
         """See `MemoryStore.take`."""
         for memory in memories:
             self._checked(memory.text)
-        return len(await self._write(lambda database: database.write(owner, memories)))
+        return len(await self._change(lambda database: database.write(owner, memories)))
 
     async def stats(self, owner: Owner | None = None) -> MemoryStats:
         """See `MemoryStore.stats`."""
         return MemoryStats(*await self._read(lambda database: database.stats(owner)))
+
+    # --- meaning ---
+
+    async def _search(self, owner: Owner, question: str, *, limit_s: float | None) -> list[Recalled]:
+        vector = await self._vector_of(question, limit_s=limit_s)
+
+        def find(database: Database) -> list[Recalled]:
+            meaning = None
+            if vector is not None and self._matrices is not None and self._embedder is not None:
+                meaning = Meaning(*self._matrices.cosines(owner, vector), self._embedder.related_from)
+            return search(database, owner, question, self._weights, meaning)
+
+        return await self._read(find)
+
+    async def _vector_of(self, question: str, *, limit_s: float | None) -> NDArray[np.float32] | None:
+        """The question's vector; `None` where there is no embedder, or it is too slow or still loading."""
+        if self._embedder is None:
+            return None
+        if not self._ready and limit_s is not None:
+            self._warm_up(self._embedder)
+            return None
+        try:
+            async with asyncio.timeout(limit_s):
+                vectors = await self._embedder.embed([question], "query")
+        except (TimeoutError, HoshikageError) as error:
+            log.info("recall_by_words_alone", reason=str(error) or "the embedder took too long")
+            return None
+        self._ready = True
+        vector: NDArray[np.float32] = vectors[0]
+        return vector
+
+    def _warm_up(self, embedder: Embedder) -> None:
+        """Have the embedder load its model, for which no answer waits."""
+
+        async def load() -> None:
+            try:
+                await embedder.embed([""], "query")
+                self._ready = True
+            except HoshikageError as error:
+                log.warning("embedder_not_ready", embedder=embedder.name, reason=str(error))
+
+        if self._warming is None or self._warming.done():
+            self._warming = asyncio.create_task(load(), name="loading of the embedder")
+
+    async def _embed_all(self, embedder: Embedder) -> None:
+        """Give every memory its vector, the newest first, whenever there are new ones."""
+        wait_s = FIRST_WAIT_S
+        while True:
+            self._news.clear()
+            try:
+                done = await self._embed_some(embedder)
+            except (HoshikageError, OSError) as error:
+                log.warning("memories_not_embedded", embedder=embedder.name, reason=str(error), again_in_s=wait_s)
+                await asyncio.sleep(wait_s)
+                wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+                continue
+            wait_s = FIRST_WAIT_S
+            if not done:
+                await self._news.wait()
+
+    async def _embed_some(self, embedder: Embedder) -> int:
+        texts = await self._write(lambda database: database.unembedded(self._number, limit=BATCH))
+        if texts:
+            vectors = await embedder.embed([text for _, text in texts], "document")
+            self._ready = True
+            blobs = [vector.astype(np.float16).tobytes() for vector in vectors]
+            rows = [(number, text, blob) for (number, text), blob in zip(texts, blobs, strict=True)]
+            await self._write(lambda database: database.put_vectors(self._number, rows))
+        return len(texts)
 
     # --- inside ---
 
@@ -174,6 +268,12 @@ class SqliteMemory:
 
     async def _write(self, call: Callable[[Database], T]) -> T:
         return await self._with(self._writing, self._writer, call)
+
+    async def _change(self, call: Callable[[Database], T]) -> T:
+        """Write what may need a vector."""
+        changed = await self._write(call)
+        self._news.set()
+        return changed
 
     async def _with(self, executor: ThreadPoolExecutor, database: Database | None, call: Callable[[Database], T]) -> T:
         if database is None:

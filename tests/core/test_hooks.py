@@ -130,11 +130,15 @@ def test_hook_provide_observers(settings: Settings):
 
 
 def test_hook_provide_memory(settings: Settings):
-    """An offered store is among the stores; the hook gets the settings."""
-    store = SimpleNamespace(name="parrot")
-    manager = manager_with(hoshikage_provide_memory=lambda settings: [store])
+    """An offered store is among the stores; the hook gets the settings and every embedder."""
+    store, embedder, seen = SimpleNamespace(name="parrot"), SimpleNamespace(name="ears"), []
+    manager = manager_with(
+        hoshikage_provide_embedders=lambda: [embedder],
+        hoshikage_provide_memory=lambda settings, embedders: seen.extend(embedders) or [store],
+    )
 
-    assert manager.memory_stores(settings) == [store]
+    assert manager.memory_stores(settings, manager.embedders(settings)) == [store]
+    assert seen == [embedder]
 
 
 def test_hook_provide_routes():

@@ -6,16 +6,56 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hoshikage import Caller, ChatRequest, Memory, MemoryUse, Message, Owner, Receipt
-from hoshikage.core.errors import InvalidRequest, MemoryUnavailable
+from hoshikage.core.errors import EmbedderFailed, InvalidRequest, MemoryUnavailable
+from hoshikage.plugins.memory import store as store_module
 from hoshikage.plugins.memory.settings import MemorySettings
 from hoshikage.plugins.memory.store import SqliteMemory
+from tests.fakes import until
 
 CALLER = Caller(key="k", memory=MemoryUse("on", "ann"))
 OWNER = Owner("k", "ann")
 RECEIPT = Receipt("r1", "m", CALLER, "done", 100.0, 0.0, 0.0, 1.0)
+
+
+class Topics:
+    """An embedder that knows of pets and of work, and of nothing else."""
+
+    name = "topics"
+    identity = "topics 1"
+    dimensions = 3
+    related_from = 0.9
+    pets = ("cat", "dog", "pet", "animal")
+    work = ("office", "job", "osaka")
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+        self.go_on = asyncio.Event()
+        self.go_on.set()
+        self.texts: list[str] = []
+
+    async def embed(self, texts, kind):
+        await self.go_on.wait()
+        if self.error is not None:
+            raise self.error
+        self.texts += texts
+        return np.array([self.topic(text.lower()) for text in texts], dtype=np.float32)
+
+    def topic(self, text: str) -> list[float]:
+        if any(word in text for word in self.pets):
+            return [1, 0, 0]
+        return [0, 1, 0] if any(word in text for word in self.work) else [0, 0, 1]
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+@pytest.fixture
+def topics() -> Topics:
+    return Topics()
 
 
 @pytest.fixture
@@ -23,8 +63,8 @@ async def store_with(tmp_path: Path):
     """Builds stores; all are stopped at the end."""
     built: list[SqliteMemory] = []
 
-    async def build(folder: Path = tmp_path, **settings: object) -> SqliteMemory:
-        built.append(SqliteMemory(MemorySettings(**settings), folder))
+    async def build(folder: Path = tmp_path, *, embedder: Topics | None = None, **settings: object) -> SqliteMemory:
+        built.append(SqliteMemory(MemorySettings(**settings), folder, [embedder] if embedder else []))
         await built[-1].start()
         return built[-1]
 
@@ -84,6 +124,16 @@ async def test_what_was_never_said_recalls_nothing(store_with, question):
     recall = await store.recall(asking(question), CALLER)
 
     assert ("", ()) == (recall.text, recall.items)
+
+
+async def test_an_answer_comes_back_with_what_was_asked(store_with):
+    """It need not share a word with the question of today; what stands elsewhere must."""
+    store = await store_with()
+    turns = [("What does Mikan eat?", "s1", "user"), ("Only tuna.", "s1", "assistant"), ("Only rice.", "s2", "user")]
+    await store.take(OWNER, [Memory("", text, 1.0, role, "turn", session) for text, session, role in turns])
+    recall = await store.recall(asking("Tell me what Mikan eats"), CALLER)
+
+    assert {"What does Mikan eat?", "Only tuna."} == {item.memory.text for item in recall.items}
 
 
 async def test_what_stands_in_the_prompt_is_not_repeated(store_with):
@@ -165,3 +215,67 @@ async def test_stats(store_with):
 
     assert ((2, 5, 1), (3, 6, 2)) == tuple((s.memories, s.characters, s.owners) for s in (mine, everything))
     assert everything.bytes_on_disk > 0
+
+
+# --- meaning ---
+
+
+async def embedded(store: SqliteMemory, topics: Topics, *texts: str) -> None:
+    await told(store, *texts)
+    await until(lambda: set(texts) <= set(topics.texts) and store._ready)
+    await store._write(lambda _: None)  # the vectors are written after that
+
+
+async def test_what_is_meant_is_found_without_a_common_word(store_with, topics):
+    """And what is about something else is not."""
+    store = await store_with(embedder=topics)
+    await embedded(store, topics, "Mikan the cat sleeps.", "The office is in Osaka.", "The sky is blue.")
+    recall = await store.recall(asking("Which pets are there?"), CALLER)
+
+    assert ["Mikan the cat sleeps."] == [item.memory.text for item in recall.items]
+    assert {"meaning": 1.0, "cosine": 1.0}.items() <= recall.items[0].why.items()
+
+
+async def test_a_chat_does_not_wait_for_the_embedder_to_load(store_with, topics):
+    """Until it has answered once, words alone are looked at; a search waits."""
+    first = await store_with(embedder=topics)
+    await embedded(first, topics, "Mikan the cat sleeps.")
+    await first.stop()
+    store, question = await store_with(embedder=topics), asking("Which pets are there?")
+    before = await store.recall(question, CALLER)
+    await until(lambda: store._ready)
+    after = await store.recall(question, CALLER)
+
+    assert (0, 1) == (len(before.items), len(after.items))
+
+
+async def test_a_slow_embedder_leaves_the_words(store_with, topics):
+    """What shares a word is found in time."""
+    store = await store_with(embedder=topics, recall_limit_s=0.2)
+    await embedded(store, topics, "Mikan the cat sleeps.")
+    topics.go_on.clear()
+    recall = await store.recall(asking("Where does the cat sleep?"), CALLER)
+    topics.go_on.set()
+
+    assert ["Mikan the cat sleeps."] == [item.memory.text for item in recall.items]
+
+
+async def test_an_embedder_that_fails_is_asked_again(store_with, topics, monkeypatch):
+    """Nothing is lost meanwhile; once it works, everything gets its vector."""
+    monkeypatch.setattr(store_module, "FIRST_WAIT_S", 0.01)
+    topics.error = EmbedderFailed("it died")
+    store = await store_with(embedder=topics)
+    await told(store, "Mikan the cat sleeps.")
+    words = await store.search(OWNER, "cat", limit=5)
+    topics.error = None
+    await until(lambda: topics.texts)
+
+    assert 1 == len(words)
+
+
+async def test_none_is_no_embedder(store_with, topics):
+    """The setting switches meaning off."""
+    store = await store_with(embedder=topics, recall_limit_s=1.0)
+    off = SqliteMemory(MemorySettings(embedder="none"), store._file.parent / "other", [topics])
+
+    assert (topics, None) == (store._embedder, off._embedder)
