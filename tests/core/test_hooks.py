@@ -129,6 +129,14 @@ def test_hook_provide_observers(settings: Settings):
     assert manager.observers(settings) == [observer]
 
 
+def test_hook_provide_embedders(settings: Settings):
+    """An offered embedder is among the embedders."""
+    embedder = SimpleNamespace(name="ears")
+    manager = manager_with(hoshikage_provide_embedders=lambda: [embedder])
+
+    assert manager.embedders(settings) == [embedder]
+
+
 def test_hook_provide_memory(settings: Settings):
     """An offered store is among the stores; the hook gets the settings and every embedder."""
     store, embedder, seen = SimpleNamespace(name="parrot"), SimpleNamespace(name="ears"), []
