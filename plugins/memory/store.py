@@ -7,6 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, TypeVar
 
+import apsw
 import numpy as np
 import structlog
 
@@ -278,7 +279,12 @@ class SqliteMemory:
     async def _with(self, executor: ThreadPoolExecutor, database: Database | None, call: Callable[[Database], T]) -> T:
         if database is None:
             raise MemoryUnavailable(f"there is no memory: {self._reason}")
-        return await self._in(executor, lambda: call(database))
+        try:
+            return await self._in(executor, lambda: call(database))
+        except apsw.Error as error:
+            raise MemoryUnavailable(
+                f"{self._file} cannot be read or written: {error}; look at its disk, then try again"
+            ) from error
 
     @staticmethod
     async def _in(executor: ThreadPoolExecutor, call: Callable[[], T]) -> T:

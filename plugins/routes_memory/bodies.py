@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import msgspec
 
+from hoshikage import MemoryKind  # noqa: TC001  msgspec reads it
+
 if TYPE_CHECKING:
     from hoshikage import Memory, Recalled
+
+YEAR_9999_S: Final = 253_370_764_800  # its first second; a day later than it can be none in some time zones
+Name = Annotated[str, msgspec.Meta(max_length=200)]
 
 
 class NewMemory(msgspec.Struct, frozen=True):
     """A note to write down."""
 
     text: str
-    session: str = ""
+    session: Name = ""
 
 
 class Correction(msgspec.Struct, frozen=True):
@@ -27,11 +32,11 @@ class Line(msgspec.Struct, frozen=True):
     """One line of an export; an import needs the text alone."""
 
     text: str
-    said_at: float | None = None
-    role: str = "note"
-    kind: str = "note"
-    session: str = ""
-    request_id: str = ""
+    said_at: Annotated[float, msgspec.Meta(ge=0, le=YEAR_9999_S)] | None = None
+    role: Literal["user", "assistant", "note"] = "note"
+    kind: MemoryKind = "note"
+    session: Name = ""
+    request_id: Name = ""
 
 
 def memory_row(memory: Memory) -> dict[str, Any]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Final, cast, get_args
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
 import orjson
 from quart import Blueprint, Response, request
 
-from hoshikage import Memory, MemoryKind, Owner, RouteGroup
+from hoshikage import Memory, Owner, RouteGroup
 from hoshikage.core.contracts import owner_of
 from hoshikage.core.errors import InvalidRequest, MemoryUnavailable
 from hoshikage.core.http.body import read_body
@@ -113,6 +113,5 @@ def _memory(number: int, line: bytes) -> Memory | None:
         found = msgspec.json.decode(line, type=Line)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise InvalidRequest(f"line {number} is no memory: {error}", param=f"line {number}") from error
-    kind = cast("MemoryKind", found.kind if found.kind in get_args(MemoryKind) else "note")
     said_at = time.time() if found.said_at is None else found.said_at
-    return Memory("", found.text, said_at, found.role, kind, found.session, found.request_id)
+    return Memory("", found.text, said_at, found.role, found.kind, found.session, found.request_id)

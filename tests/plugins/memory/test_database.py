@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hoshikage import Memory, Owner
-from hoshikage.core.errors import MemoryNotFound, MemoryUnavailable
+from hoshikage.core.errors import InvalidRequest, MemoryNotFound, MemoryUnavailable
 from hoshikage.plugins.memory.database import Database
 
 A, B = Owner("a"), Owner("b")
@@ -111,6 +111,16 @@ def test_an_edited_text_is_found_by_its_new_words(database):
     assert [] == database.matching(A, ["mikan"], limit=10)
     assert ["My cat is called Yuzu."] == [row.memory.text for row in database.matching(A, ["yuzu"], limit=10)]
     assert {} == traces(database, b"Mikan", b"mikan")
+
+
+def test_two_of_a_conversation_cannot_say_the_same(database):
+    """Which one is meant otherwise? Nothing is changed."""
+    mine, other = database.write(A, [TURN, replace(TURN, text="A dog.")])
+    with pytest.raises(InvalidRequest, match=other.id):
+        database.edit(A, mine.id, "a DOG.")
+
+    assert {TURN.text, "A dog."} == set(texts(database))
+    assert "My CAT is called Mikan." == database.edit(A, mine.id, "My CAT is called Mikan.").text
 
 
 @pytest.mark.parametrize("all_of_it", [False, True])
