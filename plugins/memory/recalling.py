@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from hoshikage.plugins.memory.database import Database, Row
 
 CANDIDATES: Final = 100
+# Of a long message its end, where people ask, and of that the rarest terms: whoever sends a book holds up nobody.
+QUESTION_CHARS: Final = 2_000
+QUESTION_TERMS: Final = 64
 NEIGHBOUR_SHARE: Final = 0.8  # an answer stands beside what was asked, and need not share a word with it
 
 
@@ -74,11 +77,11 @@ def search(
 ) -> list[Recalled]:
     """Every candidate with its score, the best first."""
     count, mean_length = database.size(owner)
-    terms = set(terms_of(question))
+    terms = set(terms_of(question[-QUESTION_CHARS:]))
     if not count or not (terms or meaning):
         return []
     statistics = Statistics(count, mean_length, database.counts(owner, terms))
-    matching = database.matching(owner, telling(statistics), limit=CANDIDATES)
+    matching = database.matching(owner, telling(statistics)[:QUESTION_TERMS], limit=CANDIDATES)
     if meaning is not None and len(meaning.numbers):
         known = {row.number for row in matching}
         near = [number for number in meaning.nearest(CANDIDATES) if number not in known]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -174,6 +175,18 @@ async def test_what_cannot_be_kept_is_refused(store_with, text):
         await store.take(OWNER, [Memory("", "fine", 1.0), Memory("", text, 1.0)])
 
     assert [] == await store.newest(OWNER, limit=10)
+
+
+async def test_a_book_as_a_question_holds_up_nobody(store_with):
+    """Its end is what is asked; the rest costs nothing."""
+    store = await store_with(recall_limit_s=5.0)
+    await told(store, "My cat is called Mikan.")
+    book = " ".join(f"word{n} 語{chr(0x4E00 + n % 20_000)}" for n in range(100_000))
+    started = time.process_time()
+    recall = await store.recall(asking(f"{book} What is my cat called?"), CALLER)
+
+    assert time.process_time() - started < 1.0
+    assert [] == [item for item in recall.items if item.memory.text != "My cat is called Mikan."]
 
 
 async def test_a_slow_recall_is_given_up(store_with, monkeypatch):
