@@ -48,6 +48,7 @@ CREATE TABLE memory (
 ) STRICT;
 CREATE UNIQUE INDEX memory_once ON memory (space, session, hash);
 CREATE INDEX memory_in_time ON memory (space, said_at);
+CREATE INDEX memory_lengths ON memory (space, length);
 CREATE INDEX memory_in_session ON memory (space, session, number);
 CREATE TABLE embedder (
   number INTEGER PRIMARY KEY,
@@ -312,10 +313,11 @@ class Database:
         self._run("BEGIN IMMEDIATE")
         try:
             yield
+            self._run("COMMIT")
         except BaseException:
-            self._run("ROLLBACK")
+            if self._connection.in_transaction:  # a full disk may have ended it already
+                self._run("ROLLBACK")
             raise
-        self._run("COMMIT")
 
     def _space(self, owner: Owner, *, make: bool = False) -> int:
         """The number of an owner's space; 0 where there is none yet."""

@@ -6,6 +6,7 @@ import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
+import apsw
 import pytest
 
 from hoshikage import Memory, Owner
@@ -139,6 +140,20 @@ def traces(database: Database, *needles: bytes) -> dict[str, list[bytes]]:
     """Which of these bytes are still in which file."""
     files = {file.name: file.read_bytes() for file in database._file.parent.iterdir()}
     return {name: found for name, content in files.items() if (found := [n for n in needles if n in content])}
+
+
+def test_writing_goes_on_after_a_full_disk(database):
+    """What did not fit is not there at all, what was there stays, and later there is room again."""
+    database.write(A, [TURN])
+    pages = database._connection.pragma("page_count")
+    database._connection.pragma("max_page_count", pages + 2)
+    with pytest.raises(apsw.FullError):
+        database.write(A, [replace(TURN, text=f"{n} {'x' * 3000}") for n in range(100)])
+    before = texts(database)
+    database._connection.pragma("max_page_count", 1_000_000)
+    database.write(A, [replace(TURN, text="A dog.")])
+
+    assert ([TURN.text], {TURN.text, "A dog."}) == (before, set(texts(database)))
 
 
 def test_ids_are_never_used_again(database):
