@@ -26,6 +26,10 @@ COMPILERS = ("c++", "g++", "clang++")
 # process (SIGILL). Without this macro llama.cpp takes its kernels for AVX-512, as on a CPU without AMX.
 FIRST_GCC_FOR_AMX = 14
 WITHOUT_AMX = "-U__AMX_INT8__"
+AMX_NAME = b"ggml_backend_amx_buffer_type"
+GCC = re.compile(rb"GCC: \([^)]*\) (\d+)\.")
+PACKAGE = "llama-cpp-python"
+AGAIN = ["--force-reinstall", "--no-deps", "--no-cache-dir", "--no-binary", PACKAGE, PACKAGE]
 
 
 def main() -> int:
@@ -41,12 +45,16 @@ def main() -> int:
     if not has_llama_cpp(python) and not any(shutil.which(c) for c in COMPILERS):
         return fail("no C++ compiler, and llama.cpp must be compiled; sudo apt install build-essential")
     say(f"installing {requirement} (the first time, llama.cpp is compiled: about 10 minutes on 2 cores)")
-    return pip_install(python, requirement, log=venv / "install.log")
+    status = pip_install(python, ["-e", requirement], log=venv / "install.log")
+    if status == 0 and cpu_has_amx() and breaks_amx(venv):
+        say("the wheel in pip's cache was compiled in a way that breaks AMX: compiling llama.cpp again")
+        status = pip_install(python, AGAIN, log=venv / "install.log")
+    return status
 
 
-def pip_install(python: Path, requirement: str, *, log: Path) -> int:
+def pip_install(python: Path, wanted: list[str], *, log: Path) -> int:
     """Run pip, show one moving line, and keep everything it says in `log`."""
-    command = [str(python), "-m", "pip", "install", "-v", "--progress-bar", "off", "-e", requirement]
+    command = [str(python), "-m", "pip", "install", "-v", "--progress-bar", "off", *wanted]
     progress, lines = Progress(), []
     env = build_environment(os.environ, has_amx=cpu_has_amx(), gcc=gcc_version())
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env) as pip:
@@ -75,6 +83,12 @@ def build_environment(environ: Mapping[str, str], *, has_amx: bool, gcc: int | N
         return dict(environ)
     flags = {name: f"{environ.get(name, '')} {WITHOUT_AMX}".strip() for name in ("CFLAGS", "CXXFLAGS")}
     return {**environ, **flags}
+
+
+def breaks_amx(venv: Path) -> bool:
+    """Whether the installed build has kernels for AMX by an old GCC: pip's cache may hold such a wheel."""
+    libraries = [file.read_bytes() for file in venv.glob("lib/python*/site-packages/llama_cpp/lib/*ggml-cpu*")]
+    return any(AMX_NAME in lib and any(int(v) < FIRST_GCC_FOR_AMX for v in GCC.findall(lib)) for lib in libraries)
 
 
 def cpu_has_amx() -> bool:

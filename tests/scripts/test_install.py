@@ -44,3 +44,22 @@ def test_the_compiler_says_what_it_is(script, monkeypatch, tmp_path, macros, ver
     monkeypatch.setenv("CXX", f"{compiler} -O2")
 
     assert version == script.gcc_version()
+
+
+@pytest.mark.parametrize(
+    ("library", "broken"),
+    [
+        (b"ggml_backend_amx_buffer_type GCC: (Debian 12.2.0-14) 12.2.0", True),
+        (b"ggml_backend_amx_buffer_type GCC: (GNU) 14.1.0", False),
+        (b"GCC: (Debian 12.2.0-14) 12.2.0", False),
+        (None, False),
+    ],
+)
+def test_a_cached_wheel_with_broken_kernels_is_noticed(script, tmp_path, library, broken):
+    """Pip knows a wheel by its version, not by what compiled it."""
+    folder = tmp_path / "lib/python3.11/site-packages/llama_cpp/lib"
+    folder.mkdir(parents=True)
+    if library is not None:
+        (folder / "libggml-cpu.so").write_bytes(library)
+
+    assert broken == script.breaks_amx(tmp_path)
