@@ -77,13 +77,11 @@ class Row:
     Attributes:
         number: its place in the order of writing, and its key in the index.
         length: terms that it has.
-        bm25: how well its words fit, of a search; larger is better.
     """
 
     number: int
     memory: Memory
     length: int
-    bm25: float = 0.0
 
 
 class Database:
@@ -256,9 +254,8 @@ class Database:
             return []
         match = " OR ".join(f'"{space}x{term}"' for term in terms)
         found = self._run("SELECT rowid, rank FROM term WHERE term MATCH ? ORDER BY rank LIMIT ?", match, limit)
-        scores = {number: -rank for number, rank in found}
-        rows = self.by_number(owner, list(scores))
-        return sorted((replace(r, bm25=scores[r.number]) for r in rows), key=lambda r: (-r.bm25, r.number))
+        ranks = dict(found)  # the smaller, the better
+        return sorted(self.by_number(owner, list(ranks)), key=lambda row: (ranks[row.number], row.number))
 
     def beside(self, owner: Owner, numbers: Sequence[int]) -> dict[int, tuple[int, int]]:
         """The numbers of what was written just before and after each, in the same session; 0 where there is nothing."""

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import ssl
 import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +11,7 @@ from hoshikage.core.http import fetch
 from hoshikage.core.http.addresses import AddressRules
 from hoshikage.core.http.fetch import Fetcher, FetchLimits
 from tests.file_server import FileServer, Served
+from tests.loop_imports import loaded_on_the_loop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -249,23 +249,13 @@ async def test_lasting_trouble_is_the_answer(server: FileServer):
     assert (503, fetch.DOCUMENT_TRIES) == (found.status, len(server.asked))
 
 
-ON_THE_LOOP = """
-import asyncio, sys, threading
+IMPORTS = """
 from hoshikage.core.http.addresses import AddressRules
 from hoshikage.core.http.fetch import Fetcher
-
-class Spy:
-    def find_spec(self, name, path=None, target=None):
-        if threading.current_thread() is threading.main_thread():
-            print(name)
-
-async def main():
-    await asyncio.to_thread(int)  # the pool of threads loads its own modules
-    sys.meta_path.insert(0, Spy())
-    async with Fetcher(AddressRules([sys.argv[1]], plain_http=True)) as fetcher:
-        await fetcher.document(f"http://{sys.argv[1]}/x")
-
-asyncio.run(main())
+"""
+FIRST_DOWNLOAD = """
+async with Fetcher(AddressRules([sys.argv[1]], plain_http=True)) as fetcher:
+    await fetcher.document(f"http://{sys.argv[1]}/x")
 """
 
 
@@ -273,9 +263,7 @@ def test_no_module_is_loaded_on_the_loop(server: FileServer):
     """The first download in a server's life holds up nobody while httpx loads what it puts off."""
     server.pages["/x"] = Served(b"here")
 
-    done = subprocess.run([sys.executable, "-c", ON_THE_LOOP, server.host], capture_output=True, text=True, check=True)
-
-    assert "" == done.stdout
+    assert "" == loaded_on_the_loop(IMPORTS, FIRST_DOWNLOAD, server.host)
 
 
 async def test_redirects_end(server: FileServer):

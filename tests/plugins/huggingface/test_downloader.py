@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +15,7 @@ from hoshikage.core.settings import PullSettings
 from hoshikage.plugins.huggingface.downloader import HubDownloader
 from hoshikage.plugins.huggingface.settings import HuggingFaceSettings
 from tests.file_server import FileServer, Served
+from tests.loop_imports import loaded_on_the_loop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -279,32 +278,20 @@ async def test_a_size_that_is_none_is_refused(downloader: HubDownloader, hub: Fi
         await downloader.download("hf.co/org/tiny-GGUF", ignore)
 
 
-ON_THE_LOOP = """
-import asyncio, sys, threading
+IMPORTS = """
 from hoshikage.core.threads import finish_in_thread
 from hoshikage.plugins.huggingface.hub import Hub
 from hoshikage.plugins.huggingface.settings import HuggingFaceSettings
-
-class Spy:
-    def find_spec(self, name, path=None, target=None):
-        if threading.current_thread() is threading.main_thread():
-            print(name)
-
-async def main():
-    await asyncio.to_thread(int)  # the pool of threads loads its own modules
-    sys.meta_path.insert(0, Spy())
-    hub = await finish_in_thread(Hub.of, HuggingFaceSettings())
-    hub.url("org/repo", "main", "m.gguf")
-
-asyncio.run(main())
+"""
+FIRST_URL = """
+hub = await finish_in_thread(Hub.of, HuggingFaceSettings())
+hub.url("org/repo", "main", "m.gguf")
 """
 
 
 def test_no_module_is_loaded_on_the_loop():
     """The Hub's library, which loads its parts late, holds up nobody."""
-    done = subprocess.run([sys.executable, "-c", ON_THE_LOOP], capture_output=True, text=True, check=True)
-
-    assert "" == done.stdout
+    assert "" == loaded_on_the_loop(IMPORTS, FIRST_URL)
 
 
 def test_only_the_hubs_names_are_accepted(downloader: HubDownloader):
