@@ -258,12 +258,15 @@ class Database:
         return sorted(self.by_number(owner, list(ranks)), key=lambda row: (ranks[row.number], row.number))
 
     def beside(self, owner: Owner, numbers: Sequence[int]) -> dict[int, tuple[int, int]]:
-        """The numbers of what was written just before and after each, in the same session; 0 where there is nothing."""
+        """The numbers of what was written just before and after each, in the same session; 0 where there is nothing.
+
+        What is in no session is left out: notes were not said one after the other.
+        """
         marks = ",".join("?" * len(numbers))
         other = "FROM memory o WHERE o.space = m.space AND o.session = m.session AND o.number"
         found = self._run(
             f"SELECT number, (SELECT max(number) {other} < m.number), (SELECT min(number) {other} > m.number) "  # noqa: S608
-            f"FROM memory m WHERE space = ? AND number IN ({marks})",
+            f"FROM memory m WHERE space = ? AND session != '' AND number IN ({marks})",
             *(self._space(owner), *numbers),
         )
         return {number: (before or 0, after or 0) for number, before, after in found}

@@ -67,7 +67,7 @@ def score(texts: Sequence[str], lengths: Sequence[int], statistics: Statistics) 
     weights = np.array([statistics.weight(term) for term in terms], dtype=np.float32)
     about = content_of(terms) or set(terms)
     shares = weights * np.array([term in about for term in terms], dtype=np.float32)
-    counts = np.array([count_terms(terms, text) for text in texts], dtype=np.float32)
+    counts = count_terms(terms, texts)
     mean = statistics.mean_length or 1.0
     damping = K1 * (1 - B + B * np.array(lengths, dtype=np.float32)[:, None] / mean)
     return np.stack([(counts * (K1 + 1) / (counts + damping)) @ weights, (counts > 0) @ shares / shares.sum()])

@@ -72,14 +72,42 @@ class Meaning:
         return np.where(known, found, found.min(initial=1.0)).astype(np.float32)
 
 
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """What may be meant, with all that a ranking must know of it; arrays have a place for each row.
+
+    Attributes:
+        words: BM25 of each.
+        share: how much of the question each has words for, 0 to 1.
+        cosines: how near each is in meaning; `None` without an embedder.
+        related_from: see `Embedder`.
+        beside: shape (rows, 2): the places of what was said just before and after; -1 where it is no candidate.
+        sessions: a number for the session of each.
+    """
+
+    rows: Sequence[Row]
+    words: NDArray[np.float32]
+    share: NDArray[np.float32]
+    cosines: NDArray[np.float32] | None
+    related_from: float
+    beside: NDArray[np.int64]
+    sessions: NDArray[np.int64]
+
+
 def search(
     database: Database, owner: Owner, question: str, weights: Weights, meaning: Meaning | None = None
 ) -> list[Recalled]:
     """Every candidate with its score, the best first."""
+    found = candidates(database, owner, question, meaning)
+    return ranked(found, weights) if found is not None else []
+
+
+def candidates(database: Database, owner: Owner, question: str, meaning: Meaning | None = None) -> Candidates | None:
+    """What shares words with a question or is near to it, and what stands beside that; `None` if there is nothing."""
     count, mean_length = database.size(owner)
     terms = set(terms_of(question[-QUESTION_CHARS:]))
     if not count or not (terms or meaning):
-        return []
+        return None
     statistics = Statistics(count, mean_length, database.counts(owner, terms))
     matching = database.matching(owner, telling(statistics)[:QUESTION_TERMS], limit=CANDIDATES)
     if meaning is not None and len(meaning.numbers):
@@ -89,23 +117,36 @@ def search(
     else:
         meaning = None
     if not matching:
-        return []
+        return None
     rows, beside = _with_neighbours(database, owner, matching)
     words, share = score([row.memory.text for row in rows], [row.length for row in rows], statistics)
-    names = {session: number for number, session in enumerate(dict.fromkeys(row.memory.session for row in rows))}
-    sessions = np.array([names[row.memory.session] for row in rows], dtype=np.int64)
     cosines = meaning.of([row.number for row in rows]) if meaning is not None else None
-    ranking = rank(words, cosines, beside=beside, sessions=sessions, weights=weights)
-    fits = share if meaning is None or cosines is None else np.maximum(share, _related(cosines, meaning.related_from))
+    related_from = meaning.related_from if meaning is not None else 1.0
+    return Candidates(rows, words, share, cosines, related_from, beside, _sessions(rows))
+
+
+def ranked(found: Candidates, weights: Weights) -> list[Recalled]:
+    """The candidates with their scores, the best first."""
+    cosines, beside = found.cosines, found.beside
+    ranking = rank(found.words, cosines, beside=beside, sessions=found.sessions, weights=weights)
+    fits = found.share if cosines is None else np.maximum(found.share, _related(cosines, found.related_from))
     fits = np.maximum(fits, NEIGHBOUR_SHARE * best_neighbour(fits, beside))
-    found = []
-    for n, row in enumerate(rows):
+    recalled = []
+    for n, row in enumerate(found.rows):
         parts = {"words": ranking.lexical[n], "neighbour": ranking.neighbour[n], "session": ranking.session[n]}
         if cosines is not None:
             parts |= {"meaning": ranking.dense[n], "cosine": cosines[n]}
         why = {name: round(float(part), 4) for name, part in (*parts.items(), ("rank", ranking.scores[n]))}
-        found.append(Recalled(row.memory, round(float(fits[n]), 4), why))
-    return sorted(found, key=lambda item: (-item.why["rank"], -item.memory.said_at))
+        recalled.append(Recalled(row.memory, round(float(fits[n]), 4), why))
+    return sorted(recalled, key=lambda item: (-item.why["rank"], -item.memory.said_at))
+
+
+def _sessions(rows: Sequence[Row]) -> NDArray[np.int64]:
+    """A number for the session of each; what is in none is alone."""
+    names: dict[str, int] = {}
+    return np.array(
+        [names.setdefault(row.memory.session or f"\0{row.number}", len(names)) for row in rows], dtype=np.int64
+    )
 
 
 def _related(cosines: NDArray[np.float32], related_from: float) -> NDArray[np.float32]:
@@ -151,4 +192,4 @@ def _with_neighbours(database: Database, owner: Owner, rows: Sequence[Row]) -> t
     known = [*rows, *database.by_number(owner, more)]
     near |= database.beside(owner, more)
     place = {row.number: n for n, row in enumerate(known)}
-    return known, np.array([[place.get(n, -1) for n in near[row.number]] for row in known], dtype=np.int64)
+    return known, np.array([[place.get(n, -1) for n in near.get(row.number, (0, 0))] for row in known], dtype=np.int64)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import functools
 import re
 import unicodedata
-from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
 import snowballstemmer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
 
 # Kana, ideographs, hangul, Thai, Lao, Khmer and Burmese: runs of them are no words, or words with endings.
 _DENSE: Final = (
@@ -43,12 +45,28 @@ def terms_of(text: str) -> list[str]:
     return list(_terms(normalised(text)))
 
 
-def count_terms(terms: Sequence[str], text: str) -> list[int]:
-    """How often each of a few terms is in a text; much faster than to find all of its terms."""
-    plain = normalised(text)
-    dense = [bool(_DENSE_TERM.match(term)) for term in terms]
-    words = Counter(_stem(run[:MAX_WORD]) for run in _WORD.findall(plain)) if not all(dense) else Counter()
-    return [plain.count(term) if is_dense else words[term] for term, is_dense in zip(terms, dense, strict=True)]
+def count_terms(terms: Sequence[str], texts: Sequence[str]) -> NDArray[np.float32]:
+    """How often each of a few terms is in each text: shape (texts, terms).
+
+    Much faster than to find all terms of all texts: what has no spaces is looked for in all texts at once, and of words
+    only those are looked at that the texts have.
+    """
+    plain = [normalised(text) for text in texts]
+    counts = np.zeros((len(texts), len(terms)), dtype=np.float32)
+    dense = [n for n, term in enumerate(terms) if _DENSE_TERM.match(term)]
+    if dense:
+        whole = "\n".join(plain)  # which is in no term
+        ends = np.cumsum([len(text) + 1 for text in plain])
+        for n in dense:
+            found = np.searchsorted(ends, _places(terms[n], whole), side="right")
+            counts[:, n] = np.bincount(found, minlength=len(texts))
+    if len(dense) < len(terms):
+        place = {term: n for n, term in enumerate(terms)}
+        for row, text in enumerate(plain):
+            for word in _WORD.findall(text):
+                if (known := place.get(_stem(word[:MAX_WORD]))) is not None:
+                    counts[row, known] += 1
+    return counts
 
 
 def content_of(terms: Iterable[str]) -> set[str]:
@@ -77,6 +95,15 @@ def _terms(text: str) -> Iterator[str]:
 
 def _is_pair_of_form(term: str) -> bool:
     return len(term) == 2 and bool(_KANA_ENDING.search(term) or _IDEOGRAPH.search(term))
+
+
+def _places(term: str, text: str) -> list[int]:
+    """Where a term begins in a text, also where it overlaps itself."""
+    found, at = [], text.find(term)
+    while at >= 0:
+        found.append(at)
+        at = text.find(term, at + 1)
+    return found
 
 
 @functools.lru_cache(maxsize=65_536)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+from collections import Counter
 
-from hoshikage.plugins.memory.text import content_of, terms_of
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hoshikage.plugins.memory.text import content_of, count_terms, terms_of
 
 
 @pytest.mark.parametrize(
@@ -51,3 +55,12 @@ def test_half_a_surrogate_pair_is_no_term():
 def test_what_a_text_is_about(text, about):
     """Particles and endings differ between a question and its answer; what both are about does not."""
     assert about == content_of(terms_of(text))
+
+
+@given(st.lists(st.text("あアいｱ猫犬aｂ Bs\n!", max_size=12), min_size=1, max_size=5))
+def test_terms_are_counted_as_they_are_found(texts):
+    """To count a few terms in many texts gives what finding all of them gives."""
+    terms = [t for t in dict.fromkeys(t for text in texts for t in terms_of(text)) if t not in {"あ", "ア", "い"}]
+    found = [Counter(terms_of(text)) for text in texts]
+
+    assert [[count[term] for term in terms] for count in found] == count_terms(terms, texts).tolist()
