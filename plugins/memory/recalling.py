@@ -131,14 +131,18 @@ def ranked(found: Candidates, weights: Weights) -> list[Recalled]:
     ranking = rank(found.words, cosines, beside=beside, sessions=found.sessions, weights=weights)
     fits = found.share if cosines is None else np.maximum(found.share, _related(cosines, found.related_from))
     fits = np.maximum(fits, NEIGHBOUR_SHARE * best_neighbour(fits, beside))
-    recalled = []
-    for n, row in enumerate(found.rows):
-        parts = {"words": ranking.lexical[n], "neighbour": ranking.neighbour[n], "session": ranking.session[n]}
-        if cosines is not None:
-            parts |= {"meaning": ranking.dense[n], "cosine": cosines[n]}
-        why = {name: round(float(part), 4) for name, part in (*parts.items(), ("rank", ranking.scores[n]))}
-        recalled.append(Recalled(row.memory, round(float(fits[n]), 4), why))
-    return sorted(recalled, key=lambda item: (-item.why["rank"], -item.memory.said_at))
+    parts = {"words": ranking.lexical, "neighbour": ranking.neighbour, "session": ranking.session}
+    if cosines is not None:
+        parts |= {"meaning": ranking.dense, "cosine": cosines}
+    parts["rank"] = ranking.scores
+    # Of equal ones the newest first; whole columns become numbers at once, as there are hundreds of rows.
+    best = np.lexsort((-np.array([row.memory.said_at for row in found.rows]), -ranking.scores))
+    columns = [np.round(values[best].astype(float), 4).tolist() for values in parts.values()]
+    scores = np.round(fits[best].astype(float), 4).tolist()
+    return [
+        Recalled(found.rows[n].memory, fit, dict(zip(parts, row, strict=True)))
+        for n, fit, *row in zip(best.tolist(), scores, *columns, strict=True)
+    ]
 
 
 def _sessions(rows: Sequence[Row]) -> NDArray[np.int64]:
@@ -188,8 +192,12 @@ def _with_neighbours(database: Database, owner: Owner, rows: Sequence[Row]) -> t
         All of them, and for each the places of the two beside it; -1 where they are no candidates.
     """
     near = database.beside(owner, [row.number for row in rows])
-    more = sorted({number for pair in near.values() for number in pair if number} - near.keys())
+    more = sorted({number for pair in near.values() for number in pair if number} - {row.number for row in rows})
     known = [*rows, *database.by_number(owner, more)]
-    near |= database.beside(owner, more)
     place = {row.number: n for n, row in enumerate(known)}
-    return known, np.array([[place.get(n, -1) for n in near.get(row.number, (0, 0))] for row in known], dtype=np.int64)
+    beside = np.full((len(known), 2), -1, dtype=np.int64)
+    for number, (before, after) in near.items():
+        for side, other in enumerate((before, after)):
+            if (n := place.get(other)) is not None:
+                beside[place[number], side], beside[n, 1 - side] = n, place[number]
+    return known, beside
