@@ -15,6 +15,7 @@ import apsw
 
 from hoshikage import Memory
 from hoshikage.core.errors import InvalidRequest, MemoryNotFound, MemoryUnavailable
+from hoshikage.plugins.memory.pending import Pending
 from hoshikage.plugins.memory.text import normalised, terms_of
 
 if TYPE_CHECKING:
@@ -122,6 +123,7 @@ class Database:
                 raise MemoryUnavailable(
                     f"{file} is of version {version}, and this server knows {VERSION}; update it, or restore a backup"
                 )
+        self._pending = Pending(self._connection)
 
     def close(self) -> None:
         """Close the file. Idempotent."""
@@ -192,15 +194,8 @@ class Database:
         return int(number)
 
     def unembedded(self, embedder: int, *, limit: int) -> list[tuple[int, str]]:
-        """Memories without a vector of this embedder, the newest first: number and text."""
-        return cast(
-            "list[tuple[int, str]]",
-            self._run(
-                "SELECT number, text FROM memory m WHERE NOT EXISTS "
-                "(SELECT 1 FROM vector v WHERE v.memory = m.number AND v.embedder = ?) ORDER BY number DESC LIMIT ?",
-                *(embedder, limit),
-            ),
-        )
+        """Memories without a vector of this embedder, the newest first: number and text. See `Pending`."""
+        return self._pending.newest(embedder, limit=limit)
 
     def put_vectors(self, embedder: int, vectors: Iterable[tuple[int, str, bytes]]) -> int:
         """Write vectors: number of the memory, the text that was embedded, and the numbers as 16-bit floats.

@@ -8,14 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import apsw
-import numpy as np
 import structlog
 
 from hoshikage import Memory, MemoryStats, Recall
 from hoshikage.core.contracts import owner_of
-from hoshikage.core.errors import HoshikageError, InvalidRequest, MemoryUnavailable
+from hoshikage.core.errors import InvalidRequest, MemoryUnavailable
 from hoshikage.plugins.memory.block import block_of
 from hoshikage.plugins.memory.database import Database
+from hoshikage.plugins.memory.embedding import Embedding
 from hoshikage.plugins.memory.ranking import Weights
 from hoshikage.plugins.memory.recalling import Bounds, Meaning, choose, search
 from hoshikage.plugins.memory.turns import newest_question, turn_of
@@ -24,8 +24,6 @@ from hoshikage.plugins.memory.vectors import Matrices
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
     from pathlib import Path
-
-    from numpy.typing import NDArray
 
     from hoshikage import Caller, ChatRequest, Embedder, MemoryMode, Owner, Recalled, Receipt
     from hoshikage.plugins.memory.settings import MemorySettings
@@ -36,9 +34,6 @@ T = TypeVar("T")
 
 FILE: Final = "memories.sqlite3"
 VECTOR_SHARE: Final = 0.6  # of the time of a recall is the embedder's
-BATCH: Final = 16
-FIRST_WAIT_S: Final = 1.0
-LONGEST_WAIT_S: Final = 300.0
 
 
 class SqliteMemory:
@@ -62,13 +57,9 @@ class SqliteMemory:
         self._reading = ThreadPoolExecutor(1, "memory reading")
         self._writer: Database | None = None
         self._reader: Database | None = None
-        self._embedder = next((e for e in embedders if settings.embedder in {"", e.name}), None)
-        self._ready = False  # the embedder has answered once
+        embedder = next((e for e in embedders if settings.embedder in {"", e.name}), None)
+        self._embedding = Embedding(embedder, self._write) if embedder is not None else None
         self._matrices: Matrices | None = None
-        self._number = 0  # of the embedder in the database
-        self._news = asyncio.Event()
-        self._embedding: asyncio.Task[None] | None = None
-        self._warming: asyncio.Task[None] | None = None
         self._reason = "the server has not started it yet"
 
     async def start(self) -> None:
@@ -80,18 +71,15 @@ class SqliteMemory:
             self._reason = error.message
             log.warning("memory_unavailable", reason=self._reason)
             return
-        if self._embedder is not None:
-            embedder, reader = self._embedder, self._reader
-            self._number = await self._write(lambda database: database.embedder(embedder.identity))
-            self._matrices = Matrices(reader, self._number, embedder.dimensions)
-            self._embedding = asyncio.create_task(self._embed_all(embedder), name="embedding of memories")
+        if self._embedding is not None:
+            await self._embedding.start()
+            self._matrices = Matrices(self._reader, self._embedding.number, self._embedding.embedder.dimensions)
 
     async def stop(self) -> None:
         """See `MemoryStore.stop`."""
         self._reason = "the server stops"
-        for task in filter(None, (self._embedding, self._warming)):
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        if self._embedding is not None:
+            await self._embedding.stop()
         for executor, database in ((self._writing, self._writer), (self._reading, self._reader)):
             if database is not None:
                 await self._in(executor, database.close)
@@ -175,71 +163,16 @@ class SqliteMemory:
     # --- meaning ---
 
     async def _search(self, owner: Owner, question: str, *, limit_s: float | None) -> list[Recalled]:
-        vector = await self._vector_of(question, limit_s=limit_s)
+        embedding, matrices = self._embedding, self._matrices
+        vector = await embedding.vector_of(question, limit_s=limit_s) if embedding is not None else None
 
         def find(database: Database) -> list[Recalled]:
             meaning = None
-            if vector is not None and self._matrices is not None and self._embedder is not None:
-                meaning = Meaning(*self._matrices.cosines(owner, vector), self._embedder.related_from)
+            if vector is not None and matrices is not None and embedding is not None:
+                meaning = Meaning(*matrices.cosines(owner, vector), embedding.embedder.related_from)
             return search(database, owner, question, self._weights, meaning)
 
         return await self._read(find)
-
-    async def _vector_of(self, question: str, *, limit_s: float | None) -> NDArray[np.float32] | None:
-        """The question's vector; `None` where there is no embedder, or it is too slow or still loading."""
-        if self._embedder is None:
-            return None
-        if not self._ready and limit_s is not None:
-            self._warm_up(self._embedder)
-            return None
-        try:
-            async with asyncio.timeout(limit_s):
-                vectors = await self._embedder.embed([question], "query")
-        except (TimeoutError, HoshikageError) as error:
-            log.info("recall_by_words_alone", reason=str(error) or "the embedder took too long")
-            return None
-        self._ready = True
-        vector: NDArray[np.float32] = vectors[0]
-        return vector
-
-    def _warm_up(self, embedder: Embedder) -> None:
-        """Have the embedder load its model, for which no answer waits."""
-
-        async def load() -> None:
-            try:
-                await embedder.embed([""], "query")
-                self._ready = True
-            except HoshikageError as error:
-                log.warning("embedder_not_ready", embedder=embedder.name, reason=str(error))
-
-        if self._warming is None or self._warming.done():
-            self._warming = asyncio.create_task(load(), name="loading of the embedder")
-
-    async def _embed_all(self, embedder: Embedder) -> None:
-        """Give every memory its vector, the newest first, whenever there are new ones."""
-        wait_s = FIRST_WAIT_S
-        while True:
-            self._news.clear()
-            try:
-                done = await self._embed_some(embedder)
-            except (HoshikageError, OSError) as error:
-                log.warning("memories_not_embedded", embedder=embedder.name, reason=str(error), again_in_s=wait_s)
-                await asyncio.sleep(wait_s)
-                wait_s = min(2 * wait_s, LONGEST_WAIT_S)
-                continue
-            wait_s = FIRST_WAIT_S
-            if not done:
-                await self._news.wait()
-
-    async def _embed_some(self, embedder: Embedder) -> int:
-        texts = await self._write(lambda database: database.unembedded(self._number, limit=BATCH))
-        if texts:
-            vectors = await embedder.embed([text for _, text in texts], "document")
-            self._ready = True
-            blobs = [vector.astype(np.float16).tobytes() for vector in vectors]
-            rows = [(number, text, blob) for (number, text), blob in zip(texts, blobs, strict=True)]
-            await self._write(lambda database: database.put_vectors(self._number, rows))
-        return len(texts)
 
     # --- inside ---
 
@@ -273,7 +206,8 @@ class SqliteMemory:
     async def _change(self, call: Callable[[Database], T]) -> T:
         """Write what may need a vector."""
         changed = await self._write(call)
-        self._news.set()
+        if self._embedding is not None:
+            self._embedding.wake()
         return changed
 
     async def _with(self, executor: ThreadPoolExecutor, database: Database | None, call: Callable[[Database], T]) -> T:

@@ -12,7 +12,7 @@ import pytest
 
 from hoshikage import Caller, ChatRequest, Memory, MemoryUse, Message, Owner, Receipt
 from hoshikage.core.errors import EmbedderFailed, InvalidRequest, MemoryUnavailable
-from hoshikage.plugins.memory import store as store_module
+from hoshikage.plugins.memory import embedding as embedding_module
 from hoshikage.plugins.memory.settings import MemorySettings
 from hoshikage.plugins.memory.store import SqliteMemory
 from tests.fakes import until
@@ -235,7 +235,7 @@ async def test_stats(store_with):
 
 async def embedded(store: SqliteMemory, topics: Topics, *texts: str) -> None:
     await told(store, *texts)
-    await until(lambda: set(texts) <= set(topics.texts) and store._ready)
+    await until(lambda: set(texts) <= set(topics.texts) and store._embedding.ready)
     await store._write(lambda _: None)  # the vectors are written after that
 
 
@@ -256,7 +256,7 @@ async def test_a_chat_does_not_wait_for_the_embedder_to_load(store_with, topics)
     await first.stop()
     store, question = await store_with(embedder=topics), asking("Which pets are there?")
     before = await store.recall(question, CALLER)
-    await until(lambda: store._ready)
+    await until(lambda: store._embedding.ready)
     after = await store.recall(question, CALLER)
 
     assert (0, 1) == (len(before.items), len(after.items))
@@ -275,7 +275,7 @@ async def test_a_slow_embedder_leaves_the_words(store_with, topics):
 
 async def test_an_embedder_that_fails_is_asked_again(store_with, topics, monkeypatch):
     """Nothing is lost meanwhile; once it works, everything gets its vector."""
-    monkeypatch.setattr(store_module, "FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(embedding_module, "FIRST_WAIT_S", 0.01)
     topics.error = EmbedderFailed("it died")
     store = await store_with(embedder=topics)
     await told(store, "Mikan the cat sleeps.")
@@ -291,4 +291,4 @@ async def test_none_is_no_embedder(store_with, topics):
     store = await store_with(embedder=topics, recall_limit_s=1.0)
     off = SqliteMemory(MemorySettings(embedder="none"), store._file.parent / "other", [topics])
 
-    assert (topics, None) == (store._embedder, off._embedder)
+    assert (topics, None) == (store._embedding.embedder, off._embedding)
