@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 BUSY_LIMIT_MS: Final = 5_000
 PAGE: Final = 500
+MOST_SAID: Final = 5_000
+NO_NUMBER: Final = 2**62  # greater than every number
 VERSION: Final = 1
 SCHEMA: Final = """
 CREATE TABLE space (
@@ -242,13 +244,23 @@ class Database:
         marks = ",".join("?" * len(numbers))
         return self._rows(f"space = ? AND number IN ({marks}) ORDER BY number", self._space(owner), *numbers)
 
-    def matching(self, owner: Owner, terms: Sequence[str], *, limit: int) -> list[Row]:
-        """The memories of an owner that have any of these terms, the best first."""
+    def said_between(self, owner: Owner, begin: float, end: float, *, limit: int = MOST_SAID) -> list[int]:
+        """The numbers of what was said from a moment until before another one, by time; the last ones, if too many."""
+        query = (
+            "SELECT number FROM memory WHERE space = ? AND said_at >= ? AND said_at < ? ORDER BY said_at DESC LIMIT ?"
+        )
+        return [number for (number,) in reversed(self._run(query, self._space(owner), begin, end, limit))]
+
+    def matching(
+        self, owner: Owner, terms: Sequence[str], *, limit: int, between: tuple[int, int] = (0, NO_NUMBER)
+    ) -> list[Row]:
+        """The memories of an owner that have any of these terms, the best first; of two numbers and those between."""
         space = self._space(owner)
         if not terms or not space:
             return []
         match = " OR ".join(f'"{space}x{term}"' for term in terms)
-        found = self._run("SELECT rowid, rank FROM term WHERE term MATCH ? ORDER BY rank LIMIT ?", match, limit)
+        where = "term MATCH ? AND rowid BETWEEN ? AND ?"
+        found = self._run(f"SELECT rowid, rank FROM term WHERE {where} ORDER BY rank LIMIT ?", match, *between, limit)  # noqa: S608
         ranks = dict(found)  # the smaller, the better
         return sorted(self.by_number(owner, list(ranks)), key=lambda row: (ranks[row.number], row.number))
 

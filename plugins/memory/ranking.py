@@ -25,11 +25,13 @@ class Weights:
         dense: of meaning; words have the rest, 0 to 1.
         neighbour: what the better of the turns just before and after adds.
         session: what the best turns of the session add, in the mean.
+        time: what it adds to be from the days that are asked for, or to speak of them, for what fits wholly.
     """
 
     dense: float = 0.5
     neighbour: float = 0.3
     session: float = 0.3
+    time: float = 2.0  # more than all else together
 
 
 @dataclass(frozen=True, slots=True)

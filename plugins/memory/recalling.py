@@ -12,19 +12,24 @@ from hoshikage.plugins.memory.block import line_of, tokens_of
 from hoshikage.plugins.memory.lexical import Statistics, score, telling
 from hoshikage.plugins.memory.ranking import Weights, best_neighbour, rank
 from hoshikage.plugins.memory.text import normalised, terms_of
+from hoshikage.plugins.memory.timed import parts_of_time, said_then, turns_of_sessions
+from hoshikage.plugins.memory.times import asked_time
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from numpy.typing import NDArray
 
     from hoshikage import Owner
     from hoshikage.plugins.memory.database import Database, Row
+    from hoshikage.plugins.memory.times import AskedTime
 
 CANDIDATES: Final = 100
 # Of a long message its end, where people ask, and of that the rarest terms: whoever sends a book holds up nobody.
 QUESTION_CHARS: Final = 2_000
 QUESTION_TERMS: Final = 64
+TURN_STEP: Final = 0.001  # so small that it only parts what is equal
 NEIGHBOUR_SHARE: Final = 0.8  # an answer stands beside what was asked, and need not share a word with it
 
 
@@ -83,6 +88,8 @@ class Candidates:
         related_from: see `Embedder`.
         beside: shape (rows, 2): the places of what was said just before and after; -1 where it is no candidate.
         sessions: a number for the session of each.
+        asked: what the question says of when; `None` where it does not.
+        times: how well each fits that, 0 to 1.
     """
 
     rows: Sequence[Row]
@@ -92,21 +99,46 @@ class Candidates:
     related_from: float
     beside: NDArray[np.int64]
     sessions: NDArray[np.int64]
+    asked: AskedTime | None = None
+    times: NDArray[np.float32] | None = None
 
 
 def search(
-    database: Database, owner: Owner, question: str, weights: Weights, meaning: Meaning | None = None
+    database: Database,
+    owner: Owner,
+    question: str,
+    weights: Weights,
+    meaning: Meaning | None = None,
+    *,
+    now: datetime | None = None,
 ) -> list[Recalled]:
-    """Every candidate with its score, the best first."""
-    found = candidates(database, owner, question, meaning)
+    """Every candidate with its score, the best first; see `candidates`."""
+    found = candidates(database, owner, question, meaning, now=now)
     return ranked(found, weights) if found is not None else []
 
 
-def candidates(database: Database, owner: Owner, question: str, meaning: Meaning | None = None) -> Candidates | None:
-    """What shares words with a question or is near to it, and what stands beside that; `None` if there is nothing."""
+def candidates(
+    database: Database, owner: Owner, question: str, meaning: Meaning | None = None, *, now: datetime | None = None
+) -> Candidates | None:
+    """What shares words with a question, is near to it or from then, and what stands beside that.
+
+    Args:
+        database: the memories.
+        owner: whose.
+        question: what they are to help with.
+        meaning: what an embedder has to say of the question.
+        now: from where the days are counted that the question speaks of, in its time zone; without it, none are.
+
+    Returns:
+        `None` if there is nothing.
+    """
     count, mean_length = database.size(owner)
-    terms = set(terms_of(question[-QUESTION_CHARS:]))
-    if not count or not (terms or meaning):
+    question = question[-QUESTION_CHARS:]
+    asked = asked_time(question, now) if now is not None else None
+    terms = set(terms_of(asked.rest if asked else question))
+    if asked and asked.only:
+        terms, meaning = set(), None  # what was said at any other time is no answer
+    if not count or not (terms or meaning or asked):
         return None
     statistics = Statistics(count, mean_length, database.counts(owner, terms))
     matching = database.matching(owner, telling(statistics)[:QUESTION_TERMS], limit=CANDIDATES)
@@ -116,13 +148,17 @@ def candidates(database: Database, owner: Owner, question: str, meaning: Meaning
         matching += database.by_number(owner, near)
     else:
         meaning = None
+    if asked:
+        matching += said_then(database, owner, asked, telling(statistics)[:QUESTION_TERMS], limit=CANDIDATES)
+        matching = list({row.number: row for row in matching}.values())
     if not matching:
         return None
     rows, beside = _with_neighbours(database, owner, matching)
     words, share = score([row.memory.text for row in rows], [row.length for row in rows], statistics)
     cosines = meaning.of([row.number for row in rows]) if meaning is not None else None
     related_from = meaning.related_from if meaning is not None else 1.0
-    return Candidates(rows, words, share, cosines, related_from, beside, _sessions(rows))
+    times = parts_of_time(rows, asked) if asked else None
+    return Candidates(rows, words, share, cosines, related_from, beside, _sessions(rows), asked, times)
 
 
 def ranked(found: Candidates, weights: Weights) -> list[Recalled]:
@@ -134,14 +170,21 @@ def ranked(found: Candidates, weights: Weights) -> list[Recalled]:
     parts = {"words": ranking.lexical, "neighbour": ranking.neighbour, "session": ranking.session}
     if cosines is not None:
         parts |= {"meaning": ranking.dense, "cosine": cosines}
-    parts["rank"] = ranking.scores
+    scores = ranking.scores
+    if found.asked is not None and found.times is not None:
+        parts["time"] = found.times
+        fits = found.times if found.asked.only else fits
+        scores = scores + weights.time * found.times * fits  # who names a day means that day, before all else
+        if found.asked.only:
+            scores = scores - TURN_STEP * turns_of_sessions(found.rows)
+    parts["rank"] = scores
     # Of equal ones the newest first; whole columns become numbers at once, as there are hundreds of rows.
-    best = np.lexsort((-np.array([row.memory.said_at for row in found.rows]), -ranking.scores))
+    best = np.lexsort((-np.array([row.memory.said_at for row in found.rows]), -scores))
     columns = [np.round(values[best].astype(float), 4).tolist() for values in parts.values()]
-    scores = np.round(fits[best].astype(float), 4).tolist()
+    shares = np.round(fits[best].astype(float), 4).tolist()
     return [
         Recalled(found.rows[n].memory, fit, dict(zip(parts, row, strict=True)))
-        for n, fit, *row in zip(best.tolist(), scores, *columns, strict=True)
+        for n, fit, *row in zip(best.tolist(), shares, *columns, strict=True)
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -170,7 +171,8 @@ class SqliteMemory:
             meaning = None
             if vector is not None and matrices is not None and embedding is not None:
                 meaning = Meaning(*matrices.cosines(owner, vector), embedding.embedder.related_from)
-            return search(database, owner, question, self._weights, meaning)
+            now = datetime.datetime.fromtimestamp(time.time()).astimezone()
+            return search(database, owner, question, self._weights, meaning, now=now)
 
         return await self._read(find)
 

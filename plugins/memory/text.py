@@ -76,9 +76,9 @@ def count_terms(terms: Sequence[str], texts: Sequence[str]) -> NDArray[np.float3
 def content_of(terms: Iterable[str]) -> set[str]:
     """Those terms that tell what a text is about: words, ideographs, and pairs of katakana.
 
-    Pairs with hiragana are endings and particles as a rule, which differ between a question and its answer.
+    Hiragana and pairs with them are endings and particles as a rule, which differ between a question and its answer.
     """
-    return {t for t in terms if t not in QUESTION_WORDS and (len(t) == 1 or not _is_pair_of_form(t))}
+    return {t for t in terms if t not in QUESTION_WORDS and not (_KANA_ENDING.fullmatch(t) or _is_pair_of_form(t))}
 
 
 def normalised(text: str) -> str:

@@ -50,6 +50,7 @@ def test_half_a_surrogate_pair_is_no_term():
         ("カフェはどこ", {"カフ", "フェ"}),
         ("What is my cat called?", {"cat", "call"}),
         ("どこですか", set()),
+        ("Pythonは?", {"python"}),
     ],
 )
 def test_what_a_text_is_about(text, about):

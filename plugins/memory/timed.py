@@ -1,0 +1,66 @@
+"""Candidates by when they were said, for questions that speak of a time."""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hoshikage.plugins.memory.times import nearness
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from hoshikage import Owner
+    from hoshikage.plugins.memory.database import Database, Row
+    from hoshikage.plugins.memory.times import AskedTime
+
+
+def said_then(database: Database, owner: Owner, asked: AskedTime, terms: Sequence[str], *, limit: int) -> list[Row]:
+    """What was said in the days that are asked for: what fits the words, or where nothing else is asked, all over them.
+
+    Args:
+        database: the memories.
+        owner: whose.
+        asked: the days.
+        terms: of the rest of the question.
+        limit: how many at most, for each of the spans.
+    """
+    found: dict[int, Row] = {}
+    for begin, end in dict.fromkeys((span.begin, span.end) for span in asked.spans):
+        numbers = database.said_between(owner, begin, end)
+        if not numbers:
+            continue
+        if asked.only:  # the newest alone would be the last of these days
+            some = np.linspace(0, len(numbers) - 1, min(limit, len(numbers))).round().astype(int)
+            rows = database.by_number(owner, [numbers[n] for n in dict.fromkeys(some.tolist())])
+        else:
+            among = set(numbers)
+            between = (min(numbers), max(numbers))
+            rows = [r for r in database.matching(owner, terms, limit=limit, between=between) if r.number in among]
+        found |= {row.number: row for row in rows}
+    return list(found.values())
+
+
+def parts_of_time(rows: Sequence[Row], asked: AskedTime) -> NDArray[np.float32]:
+    """How well each candidate fits the days that are asked for, 0 to 1."""
+    moments = [datetime.datetime.fromtimestamp(row.memory.said_at).astimezone() for row in rows]
+    return np.array(
+        [nearness(row.memory.text, said, asked) for row, said in zip(rows, moments, strict=True)], dtype=np.float32
+    )
+
+
+def turns_of_sessions(rows: Sequence[Row]) -> NDArray[np.float32]:
+    """For each candidate, how many of its session come before it, what the user said first.
+
+    Where only a time is asked for, all conversations of these days have a turn before one has its second.
+    """
+    counts: dict[str, int] = {}
+    found = np.zeros(len(rows), dtype=np.float32)
+    for n in sorted(range(len(rows)), key=lambda n: (rows[n].memory.role == "assistant", rows[n].number)):
+        session = rows[n].memory.session
+        found[n] = counts[session] = counts.get(session, -1) + 1
+    return found
