@@ -25,12 +25,14 @@ class Weights:
         dense: of meaning; words have the rest, 0 to 1.
         neighbour: what the better of the turns just before and after adds.
         session: what the best turns of the session add, in the mean.
+        asking: what is taken off a memory that asks something itself: what was asked seldom answers.
         time: what it adds to be from the days that are asked for, or to speak of them, for what fits wholly.
     """
 
     dense: float = 0.5
     neighbour: float = 0.3
     session: float = 0.3
+    asking: float = 0.15
     time: float = 2.0  # more than all else together
 
 
@@ -51,6 +53,7 @@ def rank(
     *,
     beside: NDArray[np.int64],
     sessions: NDArray[np.int64],
+    asking: NDArray[np.bool_],
     weights: Weights,
 ) -> Ranking:
     """Rank candidates.
@@ -60,14 +63,17 @@ def rank(
         dense: cosines; `None` where there is no embedder.
         beside: shape (candidates, 2): the candidates just before and after in the session; -1 where there is none.
         sessions: a number for the session of each.
+        asking: which of them ask something themselves.
         weights: see there.
     """
-    words, meaning = min_max(lexical), min_max(dense) if dense is not None else np.zeros_like(lexical)
+    # BM25 has a natural floor, which the least of the candidates is not; cosines have none.
+    words = lexical / lexical.max(initial=np.finfo(np.float32).tiny)
+    meaning = min_max(dense) if dense is not None else np.zeros_like(lexical)
     share = weights.dense if dense is not None else 0.0
     fused = (1 - share) * words + share * meaning
     near = best_neighbour(fused, beside)
     around = mean_of_best(fused, sessions)
-    scores = fused + weights.neighbour * near + weights.session * around
+    scores = fused + weights.neighbour * near + weights.session * around - weights.asking * asking
     return Ranking(scores, words, meaning, near, around)
 
 

@@ -11,7 +11,7 @@ from hoshikage import Recalled
 from hoshikage.plugins.memory.block import line_of, tokens_of
 from hoshikage.plugins.memory.lexical import Statistics, score, telling
 from hoshikage.plugins.memory.ranking import Weights, best_neighbour, rank
-from hoshikage.plugins.memory.text import normalised, terms_of
+from hoshikage.plugins.memory.text import asks, normalised, terms_of
 from hoshikage.plugins.memory.timed import parts_of_time, said_then, turns_of_sessions
 from hoshikage.plugins.memory.times import asked_time
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from hoshikage.plugins.memory.database import Database, Row
     from hoshikage.plugins.memory.times import AskedTime
 
-CANDIDATES: Final = 100
+CANDIDATES: Final = 50
 # Of a long message its end, where people ask, and of that the rarest terms: whoever sends a book holds up nobody.
 QUESTION_CHARS: Final = 2_000
 QUESTION_TERMS: Final = 64
@@ -88,6 +88,7 @@ class Candidates:
         related_from: see `Embedder`.
         beside: shape (rows, 2): the places of what was said just before and after; -1 where it is no candidate.
         sessions: a number for the session of each.
+        asking: which of them ask something themselves.
         asked: what the question says of when; `None` where it does not.
         times: how well each fits that, 0 to 1.
     """
@@ -99,6 +100,7 @@ class Candidates:
     related_from: float
     beside: NDArray[np.int64]
     sessions: NDArray[np.int64]
+    asking: NDArray[np.bool_]
     asked: AskedTime | None = None
     times: NDArray[np.float32] | None = None
 
@@ -158,16 +160,18 @@ def candidates(
     cosines = meaning.of([row.number for row in rows]) if meaning is not None else None
     related_from = meaning.related_from if meaning is not None else 1.0
     times = parts_of_time(rows, asked) if asked else None
-    return Candidates(rows, words, share, cosines, related_from, beside, _sessions(rows), asked, times)
+    asking = np.array([asks(row.memory.text) for row in rows], dtype=np.bool_)
+    return Candidates(rows, words, share, cosines, related_from, beside, _sessions(rows), asking, asked, times)
 
 
 def ranked(found: Candidates, weights: Weights) -> list[Recalled]:
     """The candidates with their scores, the best first."""
     cosines, beside = found.cosines, found.beside
-    ranking = rank(found.words, cosines, beside=beside, sessions=found.sessions, weights=weights)
+    ranking = rank(found.words, cosines, beside=beside, sessions=found.sessions, asking=found.asking, weights=weights)
     fits = found.share if cosines is None else np.maximum(found.share, _related(cosines, found.related_from))
     fits = np.maximum(fits, NEIGHBOUR_SHARE * best_neighbour(fits, beside))
     parts = {"words": ranking.lexical, "neighbour": ranking.neighbour, "session": ranking.session}
+    parts["asking"] = -weights.asking * found.asking
     if cosines is not None:
         parts |= {"meaning": ranking.dense, "cosine": cosines}
     scores = ranking.scores

@@ -22,7 +22,7 @@ _DENSE: Final = (
 )
 _IDEOGRAPH: Final = re.compile("[\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 _KANA_ENDING: Final = re.compile("[\u3040-\u309f]")
-_RUN: Final = re.compile(rf"(?P<dense>[{_DENSE}]+)|(?P<word>(?:(?![{_DENSE}])[^\W_])+)")
+_RUN: Final = re.compile(rf"(?:[^\W_]|[{_DENSE}])+")
 _WORD: Final = re.compile(rf"(?:(?![{_DENSE}])[^\W_])+")
 _ASCII_WORD: Final = re.compile("[a-z0-9]+")
 _DENSE_TERM: Final = re.compile(f"[{_DENSE}]")
@@ -34,14 +34,19 @@ _STOP_WORDS: Final = (
 )
 STOP_WORDS: Final = frozenset(_STOP_WORDS.split())
 QUESTION_WORDS: Final = frozenset("何誰")
+_ASKING_END: Final = re.compile(
+    r"(?:[?？]|(?:です|ます|した|しょう|せん|だろう)か|かしら|かな|っけ)[\s。.!！…」』（）()w笑]*(?:\[[^\]]*\])?$"
+)
+LONGEST_ENDING: Final = 300
+PAIR: Final = "\u00b7"  # begins the term of a pair of letters or digits
 MAX_WORD: Final = 40  # longer ones are keys and hashes; their beginning tells them apart well enough
 
 
 def terms_of(text: str) -> list[str]:
     """The terms of a text, in its order, each as often as it is there.
 
-    Words are folded to one case and to their stem; of a run of kana or ideographs, each pair of neighbours is a term,
-    and so are each ideograph and whatever stands alone.
+    Words are folded to one case and to their stem. Of a run with kana or ideographs, each pair of neighbours is a term,
+    also of letters and digits in it, and so are each ideograph, each word in it, and whatever stands alone.
     """
     return list(_terms(normalised(text)))
 
@@ -54,13 +59,16 @@ def count_terms(terms: Sequence[str], texts: Sequence[str]) -> NDArray[np.float3
     """
     plain = [normalised(text) for text in texts]
     counts = np.zeros((len(texts), len(terms)), dtype=np.float32)
-    dense = [n for n, term in enumerate(terms) if _DENSE_TERM.match(term)]
+    dense = [n for n, term in enumerate(terms) if term.startswith(PAIR) or _DENSE_TERM.search(term)]
     if dense:
         whole = "\n".join(plain)  # which is in no term
         ends = np.cumsum([len(text) + 1 for text in plain])
+        inside = _in_runs(whole) if any(terms[n].startswith(PAIR) for n in dense) else None
         for column in dense:
-            found = np.searchsorted(ends, _places(terms[column], whole), side="right")
-            counts[:, column] = np.bincount(found, minlength=len(texts))
+            places = np.array(_places(terms[column].removeprefix(PAIR), whole), dtype=np.int64)
+            if inside is not None and terms[column].startswith(PAIR):
+                places = places[inside[places]]
+            counts[:, column] = np.bincount(np.searchsorted(ends, places, side="right"), minlength=len(texts))
     if len(dense) < len(terms):
         place = {term: n for n, term in enumerate(terms)}
         known: dict[str, int | None] = {}
@@ -78,7 +86,12 @@ def content_of(terms: Iterable[str]) -> set[str]:
 
     Hiragana and pairs with them are endings and particles as a rule, which differ between a question and its answer.
     """
-    return {t for t in terms if t not in QUESTION_WORDS and not (_KANA_ENDING.fullmatch(t) or _is_pair_of_form(t))}
+    return {t for t in terms if t not in QUESTION_WORDS and not _is_form(t)}
+
+
+def asks(text: str) -> bool:
+    """Whether a text ends by asking something, in English or in Japanese, with a question mark or without."""
+    return bool(_ASKING_END.search(text.rstrip()[-LONGEST_ENDING:]))
 
 
 def normalised(text: str) -> str:
@@ -87,18 +100,39 @@ def normalised(text: str) -> str:
 
 
 def _terms(text: str) -> Iterator[str]:
+    for found in _RUN.finditer(text):
+        run = found[0]
+        if not run.isascii() and _DENSE_TERM.search(run):
+            yield from _IDEOGRAPH.findall(run)
+            yield from (_pair(run[i : i + 2]) for i in range(len(run) - 1))
+            if len(run) == 1 and not _IDEOGRAPH.match(run):
+                yield run
+            words = _WORD.findall(run)
+        else:
+            words = [run]
+        yield from (_stem(word[:MAX_WORD]) for word in words if word not in STOP_WORDS)
+
+
+def _pair(pair: str) -> str:
+    """Two letters of a word are no word of two letters."""
+    return pair if _DENSE_TERM.search(pair) else PAIR + pair
+
+
+def _in_runs(text: str) -> NDArray[np.bool_]:
+    """Where a pair may begin that is inside of a run with kana or ideographs: shape (characters,)."""
+    found = np.zeros(len(text) + 1, dtype=np.bool_)
     for run in _RUN.finditer(text):
-        if dense := run["dense"]:
-            yield from _IDEOGRAPH.findall(dense)
-            yield from (dense[i : i + 2] for i in range(len(dense) - 1))
-            if len(dense) == 1 and not _IDEOGRAPH.match(dense):
-                yield dense
-        elif (word := run["word"]) not in STOP_WORDS:
-            yield _stem(word[:MAX_WORD])
+        if _DENSE_TERM.search(run[0]):
+            found[run.start() : run.end() - 1] = True
+    return found
 
 
-def _is_pair_of_form(term: str) -> bool:
-    return len(term) == 2 and bool(_KANA_ENDING.search(term) or _IDEOGRAPH.search(term))
+def _is_form(term: str) -> bool:
+    if term.startswith(PAIR) or _KANA_ENDING.fullmatch(term):
+        return True
+    if len(term) != 2 or not _DENSE_TERM.search(term):
+        return False
+    return bool(_KANA_ENDING.search(term) or _IDEOGRAPH.search(term) or _WORD.search(term))
 
 
 def _words(text: str) -> list[str]:

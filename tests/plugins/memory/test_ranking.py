@@ -8,6 +8,7 @@ import pytest
 from hoshikage.plugins.memory.ranking import Weights, best_neighbour, mean_of_best, min_max, rank
 
 ALONE = np.array([[-1, -1]] * 3)
+NONE_ASKS = np.zeros(3, bool)
 
 
 def floats(*values: float):
@@ -24,7 +25,9 @@ def test_min_max(values, stretched):
 
 def test_words_alone_where_there_is_no_meaning():
     """Without an embedder nothing is divided between the two."""
-    found = rank(floats(0, 3, 1.5), None, beside=ALONE, sessions=np.arange(3), weights=Weights(0.5, 0, 0))
+    found = rank(
+        floats(0, 3, 1.5), None, beside=ALONE, sessions=np.arange(3), asking=NONE_ASKS, weights=Weights(0.5, 0, 0)
+    )
 
     assert [0, 1, 0.5] == list(found.scores)
 
@@ -32,9 +35,20 @@ def test_words_alone_where_there_is_no_meaning():
 def test_both_are_weighed():
     """A third of the weight is that of meaning."""
     words, meaning = floats(0, 10, 5), floats(0.9, 0.5, 0.7)
-    found = rank(words, meaning, beside=ALONE, sessions=np.arange(3), weights=Weights(0.25, 0, 0))
+    found = rank(words, meaning, beside=ALONE, sessions=np.arange(3), asking=NONE_ASKS, weights=Weights(0.25, 0, 0))
 
     assert [0.25, 0.75, 0.5] == list(found.scores)
+
+
+def test_what_asks_is_behind_what_tells():
+    """Of two that fit alike, the one that asks something itself is no answer."""
+    words = floats(2, 2, 0)
+    asking = np.array([True, False, False])
+    found = rank(
+        words, None, beside=ALONE, sessions=np.arange(3), asking=asking, weights=Weights(0.5, 0, 0, asking=0.25)
+    )
+
+    assert [0.75, 1, 0] == list(found.scores)
 
 
 def test_the_better_neighbour_counts():
@@ -54,6 +68,13 @@ def test_a_good_session_lifts_all_of_it():
 def test_nothing_to_rank():
     """No candidate is no error."""
     empty = floats()
-    found = rank(empty, None, beside=np.zeros((0, 2), int), sessions=np.zeros(0, int), weights=Weights())
+    found = rank(
+        empty,
+        None,
+        beside=np.zeros((0, 2), int),
+        sessions=np.zeros(0, int),
+        asking=np.zeros(0, bool),
+        weights=Weights(),
+    )
 
     assert 0 == len(found.scores)
