@@ -7,12 +7,15 @@ import pytest
 
 from hoshikage.plugins.memory.ranking import Weights, best_neighbour, mean_of_best, min_max, rank
 
-ALONE = np.array([[-1, -1]] * 3)
-NONE_ASKS = np.zeros(3, bool)
-
 
 def floats(*values: float):
     return np.array(values, dtype=np.float32)
+
+
+def of_three(words, meaning, weights, *, asking=(False, False, False)):
+    """Three candidates, none beside another one, each in a session of its own."""
+    alone = np.array([[-1, -1]] * 3)
+    return rank(words, meaning, beside=alone, sessions=np.arange(3), asking=np.array(asking), weights=weights)
 
 
 @pytest.mark.parametrize(
@@ -25,9 +28,7 @@ def test_min_max(values, stretched):
 
 def test_words_alone_where_there_is_no_meaning():
     """Without an embedder nothing is divided between the two."""
-    found = rank(
-        floats(0, 3, 1.5), None, beside=ALONE, sessions=np.arange(3), asking=NONE_ASKS, weights=Weights(0.5, 0, 0)
-    )
+    found = of_three(floats(0, 3, 1.5), None, Weights(0.5, 0, 0))
 
     assert [0, 1, 0.5] == list(found.scores)
 
@@ -35,7 +36,7 @@ def test_words_alone_where_there_is_no_meaning():
 def test_both_are_weighed():
     """A third of the weight is that of meaning."""
     words, meaning = floats(0, 10, 5), floats(0.9, 0.5, 0.7)
-    found = rank(words, meaning, beside=ALONE, sessions=np.arange(3), asking=NONE_ASKS, weights=Weights(0.25, 0, 0))
+    found = of_three(words, meaning, Weights(0.25, 0, 0))
 
     assert [0.25, 0.75, 0.5] == list(found.scores)
 
@@ -43,10 +44,7 @@ def test_both_are_weighed():
 def test_what_asks_is_behind_what_tells():
     """Of two that fit alike, the one that asks something itself is no answer."""
     words = floats(2, 2, 0)
-    asking = np.array([True, False, False])
-    found = rank(
-        words, None, beside=ALONE, sessions=np.arange(3), asking=asking, weights=Weights(0.5, 0, 0, asking=0.25)
-    )
+    found = of_three(words, None, Weights(0.5, 0, 0, asking=0.25), asking=(True, False, False))
 
     assert [0.75, 1, 0] == list(found.scores)
 
