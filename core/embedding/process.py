@@ -1,0 +1,90 @@
+"""An embedder's own process: started when it is first needed, one call after another, and gone with the server."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import ctypes
+import functools
+import multiprocessing
+import os
+import signal
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
+
+from hoshikage.core.errors import EmbedderFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+PR_SET_PDEATHSIG: Final = 1
+NICE: Final = 5  # answers that people read go first
+
+
+class CallFailed(Exception):
+    """What went wrong in the process, as a text: another library's error may not survive the way back."""
+
+
+class EmbedderProcess:
+    """Runs functions in a process that loads a model once and keeps it in its module.
+
+    Args:
+        embedder: its name, for messages.
+    """
+
+    def __init__(self, embedder: str) -> None:
+        self._embedder = embedder
+        self._pool: ProcessPoolExecutor | None = None
+
+    async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a module's function over there.
+
+        Raises:
+            EmbedderFailed: it raised something, or the process died.
+        """
+        call = functools.partial(_guarded, function, args, kwargs)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._started(), call)
+        except CallFailed as error:
+            raise EmbedderFailed(f"the embedder {self._embedder!r} failed: {error}") from error
+        except BrokenProcessPool as error:
+            self._pool = None  # the next one gets a new process
+            raise EmbedderFailed(
+                f"the process of the embedder {self._embedder!r} died; the next text starts another"
+            ) from error
+
+    async def close(self) -> None:
+        """End the process. Idempotent."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            await asyncio.to_thread(pool.shutdown, wait=True, cancel_futures=True)
+
+    def _started(self) -> ProcessPoolExecutor:
+        if self._pool is None:
+            context = multiprocessing.get_context("spawn")  # a fork would take the server's threads and sockets along
+            self._pool = ProcessPoolExecutor(1, context, _begin, (os.getpid(),))
+        return self._pool
+
+
+def _begin(parent: int) -> None:
+    """End with the server, however that ends, and let others compute first."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it was gone before
+            os._exit(1)
+    os.nice(NICE)
+    atexit.register(os._exit, 0)  # taking torch apart takes seconds, for nothing
+
+
+def _guarded(function: Callable[..., T], args: tuple[object, ...], kwargs: dict[str, object]) -> T:
+    """Make every error one that can be sent back."""
+    try:
+        return function(*args, **kwargs)
+    except Exception as error:
+        raise CallFailed(" ".join(f"{type(error).__name__}: {error}".split())) from None

@@ -1,0 +1,50 @@
+"""An embedder's process: what comes back from it. That it dies and ends is tested with a real embedder."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from hoshikage.core.embedding.process import EmbedderProcess
+from hoshikage.core.errors import EmbedderFailed
+
+
+class Stubborn(Exception):
+    """An error that cannot be sent from one process to another."""
+
+    def __init__(self, first: str, second: str) -> None:
+        super().__init__(f"{first}\n {second}")
+
+
+def where() -> tuple[int, int]:
+    return os.getpid(), os.nice(0)
+
+
+def refuse() -> None:
+    raise Stubborn("no", "such model")
+
+
+@pytest.fixture
+async def process():
+    found = EmbedderProcess("ears")
+    yield found
+    await found.close()
+
+
+async def test_calls_run_in_one_other_process(process):
+    """It is the same for all of them, and lets others compute first."""
+    (pid, nice), again = await process.run(where), await process.run(where)
+
+    assert (pid, nice) == again
+    assert pid != os.getpid()
+    assert nice > os.nice(0)
+
+
+async def test_every_error_comes_back_in_words(process):
+    """Also one that cannot be sent; the process goes on."""
+    pid, _ = await process.run(where)
+    with pytest.raises(EmbedderFailed, match="the embedder 'ears' failed: Stubborn: no such model"):
+        await process.run(refuse)
+
+    assert pid == (await process.run(where))[0]
