@@ -132,6 +132,10 @@ def stats(*, user: User = "", project: Project = "", key: Key = "", port: Port =
     table = new_table("", "", header=False)
     table.add_row("memories", str(found["memories"]))
     table.add_row("characters", str(found["characters"]))
+    meaning = (
+        f"{found['embedded']} of them, by {found['embedder']}" if found["embedder"] else "none: there is no embedder"
+    )
+    table.add_row("found by meaning", meaning)
     table.add_row("on disk, of everybody", size(found["bytes_on_disk"]))
     print_table(table)
 

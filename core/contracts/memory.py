@@ -113,12 +113,20 @@ class Recall:
 
 @dataclass(frozen=True, slots=True)
 class MemoryStats:
-    """What one owner has, or all together."""
+    """What one owner has, or all together.
+
+    Attributes:
+        bytes_on_disk: of everybody.
+        embedder: the identity of what finds them by meaning; empty where nothing does.
+        embedded: how many of the memories it has seen already.
+    """
 
     memories: int
     characters: int
     owners: int
     bytes_on_disk: int
+    embedder: str = ""
+    embedded: int = 0
 
 
 class MemoryStore(Protocol):

@@ -17,6 +17,7 @@ from hoshikage import Memory
 from hoshikage.core.errors import InvalidRequest, MemoryNotFound, MemoryUnavailable
 from hoshikage.plugins.memory.pending import Pending
 from hoshikage.plugins.memory.text import normalised, terms_of
+from hoshikage.plugins.memory.vector_rows import VectorRows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -92,6 +93,9 @@ class Database:
 
     Args:
         file: the SQLite file; it and its folder are made. See `open` for the errors.
+
+    Attributes:
+        vectors: of all embedders, as a whole.
     """
 
     @classmethod
@@ -126,6 +130,7 @@ class Database:
                     f"{file} is of version {version}, and this server knows {VERSION}; update it, or restore a backup"
                 )
         self._pending = Pending(self._connection)
+        self.vectors = VectorRows(self._connection)
 
     def close(self) -> None:
         """Close the file. Idempotent."""
@@ -328,7 +333,7 @@ class Database:
 
     def _space(self, owner: Owner, *, make: bool = False) -> int:
         """The number of an owner's space; 0 where there is none yet."""
-        name = _owner_name(owner)
+        name = owner_name(owner)
         if make:
             self._run("INSERT INTO space (owner) VALUES (?) ON CONFLICT DO NOTHING", name)
         return next((int(n) for (n,) in self._run("SELECT number FROM space WHERE owner = ?", name)), 0)
@@ -369,7 +374,7 @@ def _memory(row: tuple[Any, ...]) -> Memory:
     return Memory(identity, text, said_at, role, kind, session, request, superseded_by)
 
 
-def _owner_name(owner: Owner) -> str:
+def owner_name(owner: Owner) -> str:
     """Names that clients choose can hold anything; hashed, none of them can look like another one's parts."""
     parts = (owner.key, owner.user, owner.project)
     return hashlib.sha256(b"\0".join(hashlib.sha256(p.encode("utf-8", "replace")).digest() for p in parts)).hexdigest()

@@ -60,7 +60,7 @@ def rank(
 
     Args:
         lexical: BM25 of each; 0 where no word is shared.
-        dense: cosines; `None` where there is no embedder.
+        dense: cosines, and no number where there is no vector yet; `None` where there is no embedder.
         beside: shape (candidates, 2): the candidates just before and after in the session; -1 where there is none.
         sessions: a number for the session of each.
         asking: which of them ask something themselves.
@@ -68,7 +68,7 @@ def rank(
     """
     # BM25 has a natural floor, which the least of the candidates is not; cosines have none.
     words = lexical / lexical.max(initial=np.finfo(np.float32).tiny)
-    meaning = min_max(dense) if dense is not None else np.zeros_like(lexical)
+    meaning = _known_or_words(dense, words) if dense is not None else np.zeros_like(lexical)
     share = weights.dense if dense is not None else 0.0
     fused = (1 - share) * words + share * meaning
     near = best_neighbour(fused, beside)
@@ -83,6 +83,17 @@ def min_max(values: NDArray[np.float32]) -> NDArray[np.float32]:
         return values
     low, high = values.min(), values.max()
     return (values - low) / (high - low) if high > low else np.zeros_like(values)
+
+
+def _known_or_words(dense: NDArray[np.float32], words: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Cosines stretched to 0 to 1. What has no vector yet is judged by its words alone.
+
+    While all memories are embedded again, the old ones come last; as the farthest, none of them would be found.
+    """
+    known = np.isfinite(dense)
+    found = words.copy()
+    found[known] = min_max(dense[known])
+    return found
 
 
 def best_neighbour(scores: NDArray[np.float32], beside: NDArray[np.int64]) -> NDArray[np.float32]:

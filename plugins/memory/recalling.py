@@ -69,12 +69,11 @@ class Meaning:
         return [int(n) for n in self.numbers[np.argpartition(self.cosines, -count)[-count:]]]
 
     def of(self, numbers: Sequence[int]) -> NDArray[np.float32]:
-        """The cosines of some memories; those that have no vector yet are as far away as the farthest of these."""
+        """The cosines of some memories; no number for those that have no vector yet."""
         wanted = np.array(numbers, dtype=np.int64)
         place = np.minimum(np.searchsorted(self.numbers, wanted), len(self.numbers) - 1)
         known = self.numbers[place] == wanted
-        found = np.where(known, self.cosines[place], np.inf)
-        return np.where(known, found, found.min(initial=1.0)).astype(np.float32)
+        return np.where(known, self.cosines[place], np.nan).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +172,7 @@ def ranked(found: Candidates, weights: Weights) -> list[Recalled]:
     parts = {"words": ranking.lexical, "neighbour": ranking.neighbour, "session": ranking.session}
     parts["asking"] = -weights.asking * found.asking
     if cosines is not None:
-        parts |= {"meaning": ranking.dense, "cosine": cosines}
+        parts |= {"meaning": ranking.dense, "cosine": np.nan_to_num(cosines)}
     scores = ranking.scores
     if found.asked is not None and found.times is not None:
         parts["time"] = found.times
@@ -202,8 +201,8 @@ def _sessions(rows: Sequence[Row]) -> NDArray[np.int64]:
 
 def _related(cosines: NDArray[np.float32], related_from: float) -> NDArray[np.float32]:
     """Cosines on the scale of the shares: half where the embedder begins to call texts related."""
-    scaled = np.clip((cosines - related_from) / (1 - related_from) / 2 + 0.5, 0, 1) * (cosines >= related_from)
-    return scaled.astype(np.float32)
+    scaled = np.clip((cosines - related_from) / (1 - related_from) / 2 + 0.5, 0, 1)
+    return np.where(cosines >= related_from, scaled, 0).astype(np.float32)  # what has no cosine shares nothing
 
 
 def choose(found: Sequence[Recalled], bounds: Bounds, *, present: Sequence[str] = ()) -> list[Recalled]:

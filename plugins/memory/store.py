@@ -6,6 +6,7 @@ import asyncio
 import datetime
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import apsw
@@ -15,10 +16,10 @@ from hoshikage import Memory, MemoryStats, Recall
 from hoshikage.core.contracts import owner_of
 from hoshikage.core.errors import InvalidRequest, MemoryUnavailable
 from hoshikage.plugins.memory.block import block_of
-from hoshikage.plugins.memory.database import Database
-from hoshikage.plugins.memory.embedding import Embedding
+from hoshikage.plugins.memory.database import Database, owner_name
+from hoshikage.plugins.memory.embedding import Embedding, choose_embedder
 from hoshikage.plugins.memory.ranking import Weights
-from hoshikage.plugins.memory.recalling import Bounds, Meaning, choose, search
+from hoshikage.plugins.memory.recalling import QUESTION_CHARS, Bounds, Meaning, choose, search
 from hoshikage.plugins.memory.turns import newest_question, turn_of
 from hoshikage.plugins.memory.vectors import Matrices
 
@@ -45,7 +46,7 @@ class SqliteMemory:
     Args:
         settings: the section.
         folder: where the file is.
-        embedders: the first that the settings allow finds memories by meaning.
+        embedders: one of them finds memories by meaning, see `choose_embedder`.
     """
 
     name = "sqlite"
@@ -58,8 +59,8 @@ class SqliteMemory:
         self._reading = ThreadPoolExecutor(1, "memory reading")
         self._writer: Database | None = None
         self._reader: Database | None = None
-        embedder = next((e for e in embedders if settings.embedder in {"", e.name}), None)
-        self._embedding = Embedding(embedder, self._write) if embedder is not None else None
+        self._embedders = embedders
+        self._embedding: Embedding | None = None
         self._matrices: Matrices | None = None
         self._reason = "the server has not started it yet"
 
@@ -72,9 +73,10 @@ class SqliteMemory:
             self._reason = error.message
             log.warning("memory_unavailable", reason=self._reason)
             return
-        if self._embedding is not None:
+        embedder = await asyncio.to_thread(choose_embedder, self._settings.embedder, self._embedders)
+        if embedder is not None:
+            self._embedding = Embedding(embedder, self._write, self._know_vectors)
             await self._embedding.start()
-            self._matrices = Matrices(self._reader, self._embedding.number, self._embedding.embedder.dimensions)
 
     async def stop(self) -> None:
         """See `MemoryStore.stop`."""
@@ -133,15 +135,20 @@ class SqliteMemory:
     async def edit(self, owner: Owner, memory_id: str, text: str) -> Memory:
         """See `MemoryStore.edit`."""
         checked = self._checked(text)
-        return await self._change(lambda database: database.edit(owner, memory_id, checked))
+        edited = await self._change(lambda database: database.edit(owner, memory_id, checked))
+        self._forget_vectors()
+        return edited
 
     async def forget(self, owner: Owner, memory_id: str) -> None:
         """See `MemoryStore.forget`."""
         await self._write(lambda database: database.forget(owner, memory_id))
+        self._forget_vectors()
 
     async def forget_all(self, owner: Owner) -> int:
         """See `MemoryStore.forget_all`."""
-        return await self._write(lambda database: database.forget(owner))
+        count = await self._write(lambda database: database.forget(owner))
+        self._forget_vectors()
+        return count
 
     async def export(self, owner: Owner) -> AsyncIterator[Memory]:
         """See `MemoryStore.export`."""
@@ -159,13 +166,34 @@ class SqliteMemory:
 
     async def stats(self, owner: Owner | None = None) -> MemoryStats:
         """See `MemoryStore.stats`."""
-        return MemoryStats(*await self._read(lambda database: database.stats(owner)))
+        embedding = self._embedding
+
+        def look(database: Database) -> MemoryStats:
+            found = MemoryStats(*database.stats(owner))
+            if embedding is None or not embedding.number:
+                return found
+            embedded = database.vectors.count(embedding.number, owner_name(owner) if owner is not None else None)
+            return replace(found, embedder=embedding.embedder.identity, embedded=embedded)
+
+        return await self._read(look)
 
     # --- meaning ---
 
+    def _forget_vectors(self) -> None:
+        """Keep nothing in memory that tells of what was forgotten."""
+        if self._embedding is not None:
+            self._embedding.forget()
+
+    def _know_vectors(self) -> None:
+        """It is known now of which embedder vectors are, and how long."""
+        if self._embedding is not None and self._reader is not None:
+            self._matrices = Matrices(self._reader, self._embedding.number, self._embedding.embedder.dimensions)
+
     async def _search(self, owner: Owner, question: str, *, limit_s: float | None) -> list[Recalled]:
-        embedding, matrices = self._embedding, self._matrices
-        vector = await embedding.vector_of(question, limit_s=limit_s) if embedding is not None else None
+        embedding, vector = self._embedding, None
+        if embedding is not None:
+            vector = await embedding.vector_of(owner, question[-QUESTION_CHARS:], limit_s=limit_s)
+        matrices = self._matrices
 
         def find(database: Database) -> list[Recalled]:
             meaning = None

@@ -76,3 +76,14 @@ def test_nothing_to_rank():
     )
 
     assert 0 == len(found.scores)
+
+
+def test_what_has_no_vector_yet_is_judged_by_its_words():
+    """While all memories are embedded again, the old ones come last; none of them must be lost by that."""
+    words = np.array([4, 3, 0, 0], dtype=np.float32)
+    cosines = np.array([np.nan, 0.5, 0.6, np.nan], dtype=np.float32)
+    alone, none = np.full((4, 2), -1), np.zeros(4, bool)
+    found = rank(words, cosines, beside=alone, sessions=np.arange(4), asking=none, weights=Weights())
+
+    assert [1.0, 0.0, 1.0, 0.0] == found.dense.tolist()
+    assert 0 == int(np.argmax(found.scores))

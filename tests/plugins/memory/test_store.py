@@ -7,7 +7,6 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from hoshikage import Caller, ChatRequest, Memory, MemoryUse, Message, Owner, Receipt
@@ -16,42 +15,11 @@ from hoshikage.plugins.memory import embedding as embedding_module
 from hoshikage.plugins.memory.settings import MemorySettings
 from hoshikage.plugins.memory.store import SqliteMemory
 from tests.fakes import until
+from tests.plugins.memory.topics import Topics
 
 CALLER = Caller(key="k", memory=MemoryUse("on", "ann"))
 OWNER = Owner("k", "ann")
 RECEIPT = Receipt("r1", "m", CALLER, "done", 100.0, 0.0, 0.0, 1.0)
-
-
-class Topics:
-    """An embedder that knows of pets and of work, and of nothing else."""
-
-    name = "topics"
-    identity = "topics 1"
-    dimensions = 3
-    related_from = 0.9
-    pets = ("cat", "dog", "pet", "animal")
-    work = ("office", "job", "osaka")
-
-    def __init__(self) -> None:
-        self.error: Exception | None = None
-        self.go_on = asyncio.Event()
-        self.go_on.set()
-        self.texts: list[str] = []
-
-    async def embed(self, texts, kind):
-        await self.go_on.wait()
-        if self.error is not None:
-            raise self.error
-        self.texts += texts
-        return np.array([self.topic(text.lower()) for text in texts], dtype=np.float32)
-
-    def topic(self, text: str) -> list[float]:
-        if any(word in text for word in self.pets):
-            return [1, 0, 0]
-        return [0, 1, 0] if any(word in text for word in self.work) else [0, 0, 1]
-
-    async def close(self) -> None:
-        """Nothing is held."""
 
 
 @pytest.fixture
@@ -284,66 +252,3 @@ async def test_an_embedder_that_fails_is_asked_again(store_with, topics, monkeyp
     await until(lambda: topics.texts)
 
     assert 1 == len(words)
-
-
-async def test_none_is_no_embedder(store_with, topics):
-    """The setting switches meaning off."""
-    store = await store_with(embedder=topics, recall_limit_s=1.0)
-    off = SqliteMemory(MemorySettings(embedder="none"), store._file.parent / "other", [topics])
-
-    assert (topics, None) == (store._embedding.embedder, off._embedding)
-
-
-# --- time ---
-
-
-def days_ago(days: float) -> float:
-    return time.time() - days * 86_400
-
-
-async def test_when_only_a_time_is_asked_for_all_that_was_said_then_is_an_answer(store_with):
-    """And nothing of another time, whatever words it shares."""
-    store = await store_with()
-    said = [("I painted the fence.", 1), ("I did nothing.", 40), ("What did I do yesterday?", 60), ("Hello!", 0.0)]
-    await store.take(OWNER, [Memory("", text, days_ago(ago), "user", "turn", text) for text, ago in said])
-    recall = await store.recall(asking("What did I do yesterday?"), CALLER)
-
-    assert ["I painted the fence."] == [item.memory.text for item in recall.items]
-    assert {"time": 1.0}.items() <= recall.items[0].why.items()
-
-
-async def test_conversations_of_a_time_take_turns(store_with):
-    """A long one does not hide the short ones."""
-    store = await store_with(max_items=3)
-    long = [Memory("", f"Sentence {n} of many.", days_ago(32), "user", "turn", "long") for n in range(60)]
-    short = [
-        Memory("", text, days_ago(33 + n), "user", "turn", f"s{n}") for n, text in enumerate(("A walk.", "A swim."))
-    ]
-    await store.take(OWNER, long + short)
-    recall = await store.recall(asking("何をした? 1か月前"), CALLER)
-
-    assert {"Sentence 0 of many.", "A walk.", "A swim."} == {item.memory.text for item in recall.items}
-
-
-@pytest.mark.parametrize(
-    ("question", "first"), [("What did I eat yesterday?", "noodles"), ("What did I eat?", "I eat rice")]
-)
-async def test_a_time_in_the_question_lifts_what_is_from_it(store_with, question, first):
-    """Beside the words; without it they alone decide."""
-    store = await store_with()
-    said = [("I eat rice, eat, eat.", 20), ("Today I had to eat noodles with much chilli.", 1), ("I slept.", 1)]
-    await store.take(OWNER, [Memory("", text, days_ago(ago), "user", "turn", text) for text, ago in said])
-    recall = await store.recall(asking(question), CALLER)
-
-    assert first in recall.items[0].memory.text
-
-
-async def test_what_is_from_the_time_is_found_among_many(store_with):
-    """Words choose among what was said then, and not only among the best of all times."""
-    store = await store_with()
-    often = [Memory("", f"Ramen again, number {n}.", days_ago(100 + n), "user", "turn", f"s{n}") for n in range(300)]
-    once = Memory("", "We all went to that shop for ramen and came home late in the rain.", days_ago(1), "user", "turn")
-    await store.take(OWNER, [*often, once])
-    recall = await store.recall(asking("昨日のramenは?"), CALLER)
-
-    assert once.text == recall.items[0].memory.text
