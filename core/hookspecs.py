@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         Observer,
         RequestFilter,
         RouteGroup,
+        ServedModels,
         ServerApi,
         Stager,
     )
@@ -163,10 +164,10 @@ def hoshikage_provide_observers(settings: Settings) -> Sequence[Observer]:
 
 
 @hookspec
-def hoshikage_provide_embedders(settings: Settings) -> Sequence[Embedder]:
+def hoshikage_provide_embedders(settings: Settings, models: ServedModels) -> Sequence[Embedder]:
     """Offer what turns texts into vectors, so that memories are found by meaning too.
 
-    Called once at start; a model is loaded when it is first needed.
+    Called once at start, before `models` can be asked; a model is loaded when it is first needed.
 
     Example:
         >>> @hookimpl

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         Observer,
         RequestFilter,
         RouteGroup,
+        ServedModels,
         ServerApi,
         Stager,
     )
@@ -190,9 +191,9 @@ class PluginManager:
         formats: list[ChatFormat] = self._collect("hoshikage_provide_chat_formats", _with(settings=settings))
         return sorted(formats, key=lambda f: f.order)
 
-    def embedders(self, settings: Settings) -> list[Embedder]:
+    def embedders(self, settings: Settings, models: ServedModels) -> list[Embedder]:
         """What turns texts into vectors."""
-        return self._collect("hoshikage_provide_embedders", _with(settings=settings))
+        return self._collect("hoshikage_provide_embedders", _with(settings=settings, models=models))
 
     def memory_stores(self, settings: Settings, embedders: Sequence[Embedder]) -> list[MemoryStore]:
         """The stores of long-term memories."""

@@ -43,6 +43,7 @@ from hoshikage.core.contracts.plans import LoadForecast
 from hoshikage.core.contracts.receipts import Outcome, Receipt
 from hoshikage.core.contracts.requests import Observer, RequestFilter
 from hoshikage.core.contracts.routes import KernelStatus, LoadedView, MemoryStatus, RouteGroup, ServerApi
+from hoshikage.core.contracts.served import ServedModels
 from hoshikage.core.contracts.storage import StagedCopy, StagedView, Stager, StageSpace
 from hoshikage.core.contracts.tools import Tool, ToolCall, ToolCallDelta, ToolChoice
 from hoshikage.core.contracts.vectors import Embeddings, EmbedRequest, RerankRequest, Scores
@@ -100,6 +101,7 @@ __all__ = [
     "RouteGroup",
     "Sampling",
     "Scores",
+    "ServedModels",
     "ServerApi",
     "StageSpace",
     "StagedCopy",

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from hoshikage.core.embedding.fingerprint import fingerprint
 from hoshikage.core.embedding.forms import TextForm, form_of
 from hoshikage.core.errors import EmbedderFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 CONFIGURATION: Final = ("config.json",)
@@ -20,8 +19,6 @@ WEIGHTS: Final = ("*.safetensors", "pytorch_model*.bin")
 VOCABULARY: Final = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
 QUERY_PROMPTS: Final = ("query",)
 DOCUMENT_PROMPTS: Final = ("document", "passage", "corpus")
-SAMPLES: Final = 16  # of a large file, in equal distances: other weights differ everywhere
-SAMPLE_BYTES: Final = 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +77,7 @@ def read(model: str, path: Path) -> ModelFolder:
         config = _json(path / "config.json")
         modules = [path / str(module["path"]) for module in _json(path / "modules.json") or ()]
         has_code = "auto_map" in config or "auto_map" in _json(path / "tokenizer_config.json")
-        return ModelFolder(path, _form(model, path), _dimensions(config, modules), _fingerprint(path), has_code)
+        return ModelFolder(path, _form(model, path), _dimensions(config, modules), fingerprint(_files(path)), has_code)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise EmbedderFailed(
             f"the model in {path} cannot be used: {type(error).__name__}: {error}; fetch it anew"
@@ -123,19 +120,8 @@ def _dimensions(config: dict[str, Any], modules: list[Path]) -> int:
     return found
 
 
-def _fingerprint(path: Path) -> str:
-    whole = hashlib.sha256()
-    for file in sorted(_files(path)):
-        size = file.stat().st_size
-        whole.update(f"{file.relative_to(path).as_posix()} {size} ".encode())
-        with file.open("rb") as opened:
-            for n in range(SAMPLES if size > SAMPLES * SAMPLE_BYTES else 1):
-                opened.seek(n * (size // SAMPLES))
-                whole.update(opened.read(SAMPLE_BYTES if size > SAMPLES * SAMPLE_BYTES else -1))
-    return whole.hexdigest()[:16]
-
-
-def _files(path: Path) -> Iterator[Path]:
-    """Those that decide what comes out: not the pages about it, and no copies in other formats."""
-    for pattern in ("*.json", "*.txt", "*.model", "*/config.json", *WEIGHTS, "*/*.safetensors"):
-        yield from (file for file in path.glob(pattern) if file.parts[-2] not in {"onnx", "openvino"})
+def _files(path: Path) -> list[tuple[str, Path]]:
+    """Those that decide what comes out, by name: not the pages about it, and no copies in other formats."""
+    patterns = ("*.json", "*.txt", "*.model", "*/config.json", *WEIGHTS, "*/*.safetensors")
+    found = {file.relative_to(path).as_posix(): file for pattern in patterns for file in path.glob(pattern)}
+    return sorted((name, file) for name, file in found.items() if not name.startswith(("onnx/", "openvino/")))

@@ -130,11 +130,12 @@ def test_hook_provide_observers(settings: Settings):
 
 
 def test_hook_provide_embedders(settings: Settings):
-    """An offered embedder is among the embedders."""
-    embedder = SimpleNamespace(name="ears")
-    manager = manager_with(hoshikage_provide_embedders=lambda: [embedder])
+    """An offered embedder is among the embedders; the hook gets the settings and the server's own models."""
+    embedder, models, seen = SimpleNamespace(name="ears"), SimpleNamespace(), []
+    manager = manager_with(hoshikage_provide_embedders=lambda models: seen.append(models) or [embedder])
 
-    assert manager.embedders(settings) == [embedder]
+    assert manager.embedders(settings, models) == [embedder]
+    assert seen == [models]
 
 
 def test_hook_provide_memory(settings: Settings):
@@ -145,7 +146,7 @@ def test_hook_provide_memory(settings: Settings):
         hoshikage_provide_memory=lambda settings, embedders: seen.extend(embedders) or [store],
     )
 
-    assert manager.memory_stores(settings, manager.embedders(settings)) == [store]
+    assert manager.memory_stores(settings, manager.embedders(settings, SimpleNamespace())) == [store]
     assert seen == [embedder]
 
 
