@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
+import contextlib
 import ctypes
 import functools
 import multiprocessing
@@ -18,6 +18,7 @@ from hoshikage.core.errors import EmbedderFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Future
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -40,6 +41,7 @@ class EmbedderProcess:
     def __init__(self, embedder: str) -> None:
         self._embedder = embedder
         self._pool: ProcessPoolExecutor | None = None
+        self._pid: Future[int] | None = None
 
     async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a module's function over there.
@@ -59,15 +61,20 @@ class EmbedderProcess:
             ) from error
 
     async def close(self) -> None:
-        """End the process. Idempotent."""
+        """End the process, whatever it does: nothing that it computes outlasts it. Idempotent."""
         pool, self._pool = self._pool, None
-        if pool is not None:
-            await asyncio.to_thread(pool.shutdown, wait=True, cancel_futures=True)
+        if pool is None:
+            return
+        if self._pid is not None and self._pid.done() and self._pid.exception() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._pid.result(), signal.SIGKILL)
+        await asyncio.to_thread(pool.shutdown, wait=True, cancel_futures=True)
 
     def _started(self) -> ProcessPoolExecutor:
         if self._pool is None:
             context = multiprocessing.get_context("spawn")  # a fork would take the server's threads and sockets along
             self._pool = ProcessPoolExecutor(1, context, _begin, (os.getpid(),))
+            self._pid = self._pool.submit(os.getpid)
         return self._pool
 
 
@@ -79,7 +86,6 @@ def _begin(parent: int) -> None:
         if os.getppid() != parent:  # it was gone before
             os._exit(1)
     os.nice(NICE)
-    atexit.register(os._exit, 0)  # taking torch apart takes seconds, for nothing
 
 
 def _guarded(function: Callable[..., T], args: tuple[object, ...], kwargs: dict[str, object]) -> T:

@@ -48,6 +48,7 @@ class SentenceTransformers:
         self._hub = hub
         self._process = EmbedderProcess(self.name)
         self._loading: Loading | None = None
+        self._download: asyncio.Task[str] | None = None
         self._has_code = False
         self._measured = False
 
@@ -71,7 +72,7 @@ class SentenceTransformers:
         name, settings = self._settings.model, self._settings
         path = await asyncio.to_thread(self._find)
         if path is None and settings.allow_download:
-            path = Path(await self._process.run(process.download, name))
+            path = self._downloaded(name)
         if path is None:
             raise EmbedderFailed(
                 f"the model {name!r} is not on this machine, or not all of it: sentence_transformers.allow_download = "
@@ -103,8 +104,26 @@ class SentenceTransformers:
             raise
 
     async def close(self) -> None:
-        """See `Embedder.close`."""
+        """See `Embedder.close`. A download is cut off, and goes on where it was the next time."""
         await self._process.close()
+        if self._download is not None:
+            self._download.cancel()
+            await asyncio.gather(self._download, return_exceptions=True)
+            self._download = None
+
+    def _downloaded(self, name: str) -> Path:
+        """The folder of what was fetched; the first call begins with it, and nobody waits for the end.
+
+        Raises:
+            EmbedderFailed: it is not there yet, or could not be fetched.
+        """
+        if self._download is None:
+            self._download = asyncio.create_task(self._process.run(process.download, name), name="download of a model")
+            log.info("embedding_model_download", model=name)
+        if not self._download.done():
+            raise EmbedderFailed(f"the model {name!r} is being fetched from the Hub")
+        finished, self._download = self._download, None
+        return Path(finished.result())
 
     def _find(self) -> Path | None:
         from huggingface_hub import constants
