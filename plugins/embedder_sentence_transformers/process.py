@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -78,7 +79,9 @@ def _load(loading: Loading) -> Any:
     os.environ |= ENVIRONMENT
     import torch
     from sentence_transformers import SentenceTransformer
+    from tqdm import tqdm
 
+    tqdm.set_lock(threading.RLock())  # its own one is for several processes, and outlives one that is killed
     torch.set_num_threads(loading.threads)
     model = SentenceTransformer(loading.path, device=loading.device, trust_remote_code=loading.trust_remote_code)
     own = model.max_seq_length or loading.form.max_tokens

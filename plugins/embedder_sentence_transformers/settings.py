@@ -30,5 +30,6 @@ class SentenceTransformersSettings:
     ] = 1024
     device: Annotated[str, Meta(description="Where it computes, in the words of torch: `cpu`, `cuda`, `mps`.")] = "cpu"
     threads: Annotated[
-        int, Meta(ge=1, le=256, description="Threads on the CPU; those of a model that answers wait for one another.")
+        int,
+        Meta(ge=1, le=256, description="Threads on the CPU; with more of them, answers of other models become slower."),
     ] = 1

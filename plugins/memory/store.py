@@ -15,9 +15,10 @@ import structlog
 from hoshikage import Memory, MemoryStats, Recall
 from hoshikage.core.contracts import owner_of
 from hoshikage.core.errors import InvalidRequest, MemoryUnavailable
+from hoshikage.plugins.memory.asking import choose_embedder
 from hoshikage.plugins.memory.block import block_of
 from hoshikage.plugins.memory.database import Database, owner_name
-from hoshikage.plugins.memory.embedding import Embedding, choose_embedder
+from hoshikage.plugins.memory.embedding import Embedding
 from hoshikage.plugins.memory.ranking import Weights
 from hoshikage.plugins.memory.recalling import QUESTION_CHARS, Bounds, Meaning, choose, search
 from hoshikage.plugins.memory.turns import newest_question, turn_of

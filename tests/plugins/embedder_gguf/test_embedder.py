@@ -140,6 +140,21 @@ async def test_memory_uses_it_by_name(kernel_of):
     assert "cosine" in found[0].why
 
 
+async def test_a_question_does_not_wait_for_a_load(kernel_of):
+    """The model was unloaded meanwhile: words alone this time, and the load goes on for the next question."""
+    variables = {"HOSHIKAGE_MEMORY__EMBEDDER": "gguf", "HOSHIKAGE_EMBEDDER_GGUF__MODEL": "chat"}
+    kernel = await kernel_of(HOSHIKAGE_ECHO__LOAD_DELAY_S="0.3", **variables)
+    embedding = kernel.memory._embedding
+    await embedding.vector_of(Owner("k"), "first", limit_s=None)
+    await kernel.unload("chat")
+    await until(lambda: not kernel.status().loaded)
+    in_time = await embedding.vector_of(Owner("k"), "second", limit_s=0.05)
+    await until(lambda: [view.state for view in kernel.status().loaded] == ["ready"])
+
+    assert in_time is None
+    assert await embedding.vector_of(Owner("k"), "third", limit_s=1.0) is not None
+
+
 @pytest.mark.model
 async def test_a_real_model_knows_what_is_meant(kernel_of, smollm2_path: Path):
     """SmolLM2, which was made for writing: the nearest of three is still the right one. Takes the start of a worker."""

@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
 from hoshikage import Memory, Owner
-from hoshikage.core.errors import EmbedderFailed
+from hoshikage.plugins.memory import backlog
 from hoshikage.plugins.memory import embedding as module
 from hoshikage.plugins.memory.database import Database
-from hoshikage.plugins.memory.embedding import Embedding, Progress, batch_size, choose_embedder
+from hoshikage.plugins.memory.embedding import Embedding
 from hoshikage.plugins.memory.settings import MemorySettings
 from hoshikage.plugins.memory.store import SqliteMemory
 from tests.fakes import until
@@ -208,19 +207,20 @@ async def test_a_text_that_it_fails_at_holds_up_no_other(database, embedding_of)
     assert calls + 1 == len(topics.calls)
 
 
-async def test_numbers_that_are_not_finite_are_refused(database, embedding_of, monkeypatch):
-    """They would be nearest to everything, or to nothing."""
+async def test_a_bug_of_an_embedder_is_a_failure_like_others(database, embedding_of):
+    """Whatever it raises, and wherever: words go on, and it is asked again."""
+    told(database, "a cat")
     topics = Topics()
-    monkeypatch.setattr(topics, "topic", lambda _: slice(0, 3))
-    embedding = await embedding_of(topics)
+    topics.error = ZeroDivisionError("a bug")
+    with capture_logs() as logs:
+        embedding = await embedding_of(topics)
+        await until(lambda: logs[-1]["event"] == "memories_by_words_alone")
+        nothing = await embedding.vector_of(A, "pets?", limit_s=None)
+    topics.error = None
+    await until(lambda: left(database, embedding) == 0)
 
-    async def broken(texts, kind):
-        return np.full((len(texts), 3), np.nan, dtype=np.float32)
-
-    monkeypatch.setattr(topics, "embed", broken)
-
-    with pytest.raises(EmbedderFailed, match="not finite"):
-        await embedding._vectors(["a cat"], "query")
+    assert "the embedder 'topics' failed: ZeroDivisionError: a bug" in [row.get("reason") for row in logs]
+    assert nothing is None
 
 
 # --- another embedder ---
@@ -239,8 +239,9 @@ async def test_another_embedder_embeds_all_again_and_the_old_vectors_go(database
         await until(lambda: topics.calls)
         meanwhile = database.vectors.count(first.number)
         topics.go_on.set()
-        await until(lambda: identities(database) == ["topics 2 (3 numbers)"])
+        await until(lambda: logs[-1]["event"] == "old_vectors_deleted")
 
+    assert ["topics 2 (3 numbers)"] == identities(database)
     assert (40, 0, 40) == (meanwhile, database.vectors.count(first.number), database.vectors.count(second.number))
     assert ["embedder_chosen", "memories_are_embedded_again", "old_vectors_deleted"] == [row["event"] for row in logs]
     assert (["topics 1 (3 numbers)"], 40) == (logs[1]["instead_of"], logs[1]["memories"])
@@ -265,7 +266,7 @@ async def test_it_goes_on_where_it_was(database, embedding_of):
 
 async def test_a_long_backlog_says_how_far_it_is(database, embedding_of, monkeypatch):
     """Every so often, how many are done and how many are left."""
-    monkeypatch.setattr(module, "PROGRESS_S", 0.0)
+    monkeypatch.setattr(backlog, "PROGRESS_S", 0.0)
     told(database, *(f"{'text ' * 40}{n}" for n in range(6)))
     with capture_logs() as logs:
         embedding = await embedding_of(Topics())
@@ -277,47 +278,7 @@ async def test_a_long_backlog_says_how_far_it_is(database, embedding_of, monkeyp
     assert (2, 0) == said[-1]
 
 
-def test_a_short_backlog_says_nothing():
-    """Two memories after each answer are no news."""
-    progress = Progress("topics")
-
-    assert not progress.is_due(2)
-    assert not progress.is_due(0)
-
-
-@pytest.mark.parametrize(
-    ("lengths", "expected"), [([], 0), ([9000], 1), ([200, 200, 200], 2), ([10, 9000, 10], 1), ([10] * 16, 16)]
-)
-def test_batches_are_small(lengths, expected):
-    """A question waits for the one before it."""
-    assert expected == batch_size(lengths)
-
-
-# --- the choice, and the store ---
-
-
-@pytest.mark.parametrize(
-    ("name", "hands", "expected"),
-    [("", (True, True), 0), ("", (False, True), 1), ("", (False, False), None), ("none", (True, True), None)],
-)
-def test_without_a_name_it_is_the_first_whose_model_is_at_hand(name, hands, expected):
-    """In the order in which they are offered."""
-    offered = [Topics(n) for n in range(2)]
-    for embedder, hand in zip(offered, hands, strict=True):
-        embedder.hand = hand
-
-    assert (None if expected is None else offered[expected]) is choose_embedder(name, offered)
-
-
-def test_a_named_one_is_taken_wherever_its_model_is():
-    """It tells itself what is missing; a name that nobody offers is told at once."""
-    topics = Topics()
-    topics.hand = False
-    with capture_logs() as logs:
-        found = choose_embedder("topics", [topics]), choose_embedder("typo", [topics])
-
-    assert (topics, None) == found
-    assert [("embedder_unknown", "typo", "topics")] == [(row["event"], row["value"], row["offered"]) for row in logs]
+# --- in the store ---
 
 
 async def test_the_store_says_how_far_it_is(tmp_path):
