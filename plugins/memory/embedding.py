@@ -14,7 +14,7 @@ from hoshikage.plugins.memory.backlog import Progress, batch_size
 from hoshikage.plugins.memory.vector_cache import VectorCache
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -50,14 +50,14 @@ class Embedding:
     Args:
         embedder: whose vectors.
         write: see there.
-        opened: called once, when the embedder's vectors are known, and with them `number`.
+        opened: awaited once, when the embedder's vectors are known, and with them `number`.
 
     Attributes:
         number: of the embedder in the database; 0 until it has started.
         ready: the embedder has answered once, so its model is loaded.
     """
 
-    def __init__(self, embedder: Embedder, write: Write, opened: Callable[[], None]) -> None:
+    def __init__(self, embedder: Embedder, write: Write, opened: Callable[[], Awaitable[None]]) -> None:
         self.embedder = embedder
         self.number = 0
         self.ready = False
@@ -130,9 +130,9 @@ class Embedding:
             missing, others = await self._write(lambda d: (d.vectors.missing(number), d.vectors.others(number)))
             self.number = number
             log.info("embedder_chosen", embedder=embedder.name, identity=name, memories_to_embed=missing)
-            if others:
+            if others and missing:
                 log.info("memories_are_embedded_again", instead_of=others, memories=missing)
-            self._opened()
+            await self._opened()
 
     async def _vectors(self, texts: list[str], kind: TextKind) -> NDArray[np.float32]:
         """Ask the embedder.

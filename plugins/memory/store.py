@@ -185,7 +185,7 @@ class SqliteMemory:
         if self._embedding is not None:
             self._embedding.forget()
 
-    def _know_vectors(self) -> None:
+    async def _know_vectors(self) -> None:
         """It is known now of which embedder vectors are, and how long."""
         if self._embedding is not None and self._reader is not None:
             self._matrices = Matrices(self._reader, self._embedding.number, self._embedding.embedder.dimensions)

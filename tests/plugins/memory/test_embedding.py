@@ -46,7 +46,11 @@ async def embedding_of(database):
 
     async def build(embedder: Topics, *, start: bool = True) -> Embedding:
         opened: list[int] = []
-        built.append(Embedding(embedder, write, lambda: opened.append(built[-1].number)))
+
+        async def note() -> None:
+            opened.append(built[-1].number)
+
+        built.append(Embedding(embedder, write, note))
         if start:
             await built[-1].start()
         built[-1].opened = opened
