@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ctypes
 import functools
 import multiprocessing
@@ -49,13 +48,19 @@ class EmbedderProcess:
         Raises:
             EmbedderFailed: it raised something, or the process died.
         """
-        call = functools.partial(_guarded, function, args, kwargs)
+        call, pool = functools.partial(_guarded, function, args, kwargs), self._started()
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._started(), call)
+            return await asyncio.get_running_loop().run_in_executor(pool, call)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise EmbedderFailed(f"the embedder {self._embedder!r} was closed") from None  # before this call began
         except CallFailed as error:
             raise EmbedderFailed(f"the embedder {self._embedder!r} failed: {error}") from error
         except BrokenProcessPool as error:
-            self._pool = None  # the next one gets a new process
+            if self._pool is pool:
+                self._pool = None  # the next one gets a new process
             raise EmbedderFailed(
                 f"the process of the embedder {self._embedder!r} died; the next text starts another"
             ) from error
@@ -66,8 +71,9 @@ class EmbedderProcess:
         if pool is None:
             return
         if self._pid is not None and self._pid.done() and self._pid.exception() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._pid.result(), signal.SIGKILL)
+            for child in multiprocessing.active_children():  # by its number alone, it could be another one by now
+                if child.pid == self._pid.result():
+                    child.kill()
         await asyncio.to_thread(pool.shutdown, wait=True, cancel_futures=True)
 
     def _started(self) -> ProcessPoolExecutor:

@@ -32,12 +32,16 @@ class VectorRows:
         return self._number("SELECT count(*) FROM memory") - self.count(embedder)
 
     def others(self, embedder: int) -> list[str]:
-        """The identities of all other embedders that the file knows."""
-        rows = self._connection.execute("SELECT identity FROM embedder WHERE number != ?", (embedder,))
+        """The identities of all other embedders that there are vectors of."""
+        query = (
+            "SELECT identity FROM embedder WHERE number != ? "
+            "AND number IN (SELECT DISTINCT embedder FROM vector) ORDER BY number"
+        )
+        rows = self._connection.execute(query, (embedder,))
         return [identity for (identity,) in rows]
 
     def drop_others(self, embedder: int, *, limit: int) -> int:
-        """Delete vectors of all other embedders, and these themselves with the last of them.
+        """Delete vectors of all other embedders. Their numbers stay theirs: nothing old can be taken for a new one's.
 
         Returns:
             How many vectors went, at most `limit`: what waits to write meanwhile comes in between.
@@ -47,10 +51,7 @@ class VectorRows:
                 "DELETE FROM vector WHERE number IN (SELECT number FROM vector WHERE embedder != ? LIMIT ?)",
                 (embedder, limit),
             )
-            gone = self._connection.changes()
-            if gone < limit:
-                self._connection.execute("DELETE FROM embedder WHERE number != ?", (embedder,))
-        return gone
+        return self._connection.changes()
 
     def _number(self, query: str, *values: Any) -> int:
         ((number,),) = self._connection.execute(query, values)

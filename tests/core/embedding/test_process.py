@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import threading
 
+import psutil
 import pytest
 
 from hoshikage.core.embedding.process import EmbedderProcess
@@ -48,3 +51,20 @@ async def test_every_error_comes_back_in_words(process):
         await process.run(refuse)
 
     assert pid == (await process.run(where))[0]
+
+
+def wait_for_ever() -> None:
+    threading.Event().wait()
+
+
+async def test_closing_does_not_wait_for_what_runs(process):
+    """Whoever asked is told; closing twice is closing once."""
+    pid, _ = await process.run(where)
+    asked = asyncio.create_task(process.run(wait_for_ever))
+    await asyncio.sleep(0)  # it is handed over
+    await process.close()
+    await process.close()
+
+    with pytest.raises(EmbedderFailed, match=r"died|closed"):
+        await asked
+    assert not psutil.pid_exists(pid)
