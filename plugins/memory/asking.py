@@ -32,8 +32,9 @@ def choose_embedder(name: str, offered: Sequence[Embedder]) -> Embedder | None:
         return next((embedder for embedder in offered if _at_hand(embedder)), None)
     found = next((embedder for embedder in offered if embedder.name == name), None)
     if found is None and name != "none":
-        names = ", ".join(embedder.name for embedder in offered) or "none: pip install 'hoshikage[memory]'"
-        log.warning("embedder_unknown", setting="memory.embedder", value=name, offered=names)
+        names = ", ".join(embedder.name for embedder in offered)
+        packages = "pip install 'hoshikage[memory]'"  # without which not all are offered
+        log.warning("embedder_unknown", setting="memory.embedder", value=name, offered=names, packages=packages)
     return found
 
 
