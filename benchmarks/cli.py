@@ -73,7 +73,7 @@ async def run_rows(arguments: argparse.Namespace) -> int:
         return 0
     short = arguments.short
     try:
-        rows = chosen_rows(arguments.rows or (SHORT_ROWS if short else []))
+        rows = chosen_rows(arguments.rows or (SHORT_ROWS if short else []), all_rows())
     except ValueError as error:
         sys.exit(f"error: {error}")
     peers = Peers.from_environment()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from benchmarks.rows.conversations import Conversations
 from benchmarks.rows.decode_step import DecodeStep
@@ -44,22 +44,30 @@ def all_rows() -> list[Row]:
     ]
 
 
-def chosen_rows(words: list[str], rows: list[Row] | None = None) -> list[Row]:
+class Named(Protocol):
+    """What can be chosen by its name."""
+
+    name: str
+
+
+R = TypeVar("R", bound=Named)
+
+
+def chosen_rows(words: list[str], rows: list[R]) -> list[R]:
     """The rows that are called so or whose names begin so; all of them where nothing is chosen.
 
     Args:
         words: names or their beginnings.
-        rows: among these, instead of all rows of `make bench`.
+        rows: among these.
 
     Raises:
         ValueError: a word chooses nothing.
     """
-    rows = all_rows() if rows is None else rows
     for word in words:
         if not any(_chosen(row, word) for row in rows):
             raise ValueError(f"no row is called {word!r}; the rows are {', '.join(row.name for row in rows)}")
     return [row for row in rows if not words or any(_chosen(row, word) for word in words)]
 
 
-def _chosen(row: Row, word: str) -> bool:
+def _chosen(row: Named, word: str) -> bool:
     return row.name == word or row.name.startswith(f"{word}-")

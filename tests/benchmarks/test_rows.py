@@ -112,15 +112,15 @@ def test_an_answer_without_text_is_no_measurement(answer: Answer):
 
 def test_rows_are_chosen_by_name_or_beginning():
     """`streams` is all of them, `streams-4` is one."""
-    assert ["streams-1", "streams-4", "streams-16", "streams-32"] == [r.name for r in chosen_rows(["streams"])]
-    assert ["streams-4"] == [r.name for r in chosen_rows(["streams-4"])]
-    assert len(all_rows()) == len(chosen_rows([]))
+    assert ["streams-1", "streams-4", "streams-16", "streams-32"] == [r.name for r in chosen_rows(["streams"], all_rows())]
+    assert ["streams-4"] == [r.name for r in chosen_rows(["streams-4"], all_rows())]
+    assert len(all_rows()) == len(chosen_rows([], all_rows()))
 
 
 def test_an_unknown_row_is_named():
     """A typing error must not measure nothing."""
     with pytest.raises(ValueError, match="no row is called 'steams'"):
-        chosen_rows(["steams"])
+        chosen_rows(["steams"], all_rows())
 
 
 def test_rows_can_be_chosen_among_others():
