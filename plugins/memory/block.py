@@ -36,7 +36,8 @@ def line_of(item: Recalled) -> str:
     """One memory: when, who, what. It cannot end the block, nor look like another line of it."""
     day = datetime.datetime.fromtimestamp(item.memory.said_at).astimezone().strftime("%Y-%m-%d")
     text = _MARK.sub("&lt;", item.memory.text.strip())
-    return f"- [{day}] {item.memory.role}: " + text.replace("\n", "\n  ")
+    outdated = " (no longer so)" if item.memory.superseded_by else ""
+    return f"- [{day}] {item.memory.role}{outdated}: " + text.replace("\n", "\n  ")
 
 
 def tokens_of(text: str) -> int:

@@ -16,6 +16,8 @@ import apsw
 from hoshikage import Memory
 from hoshikage.core.errors import InvalidRequest, MemoryNotFound, MemoryUnavailable
 from hoshikage.plugins.memory.pending import Pending
+from hoshikage.plugins.memory.schema import prepare
+from hoshikage.plugins.memory.superseding import Superseding
 from hoshikage.plugins.memory.text import normalised, terms_of
 from hoshikage.plugins.memory.vector_rows import VectorRows
 
@@ -29,48 +31,6 @@ BUSY_LIMIT_MS: Final = 5_000
 PAGE: Final = 500
 MOST_SAID: Final = 5_000
 NO_NUMBER: Final = 2**62  # greater than every number
-VERSION: Final = 1
-SCHEMA: Final = """
-CREATE TABLE space (
-  number INTEGER PRIMARY KEY AUTOINCREMENT,
-  owner TEXT NOT NULL UNIQUE,
-  deletions INTEGER NOT NULL DEFAULT 0
-) STRICT;
-CREATE TABLE memory (
-  number INTEGER PRIMARY KEY AUTOINCREMENT,
-  id TEXT NOT NULL UNIQUE,
-  space INTEGER NOT NULL REFERENCES space (number),
-  session TEXT NOT NULL,
-  said_at REAL NOT NULL,
-  role TEXT NOT NULL,
-  kind TEXT NOT NULL,
-  text TEXT NOT NULL,
-  hash BLOB NOT NULL,
-  request TEXT NOT NULL,
-  length INTEGER NOT NULL,
-  superseded_by TEXT NOT NULL DEFAULT ''
-) STRICT;
-CREATE UNIQUE INDEX memory_once ON memory (space, session, hash);
-CREATE INDEX memory_in_time ON memory (space, said_at);
-CREATE INDEX memory_lengths ON memory (space, length);
-CREATE INDEX memory_in_session ON memory (space, session, number);
-CREATE TABLE embedder (
-  number INTEGER PRIMARY KEY,
-  identity TEXT NOT NULL UNIQUE
-) STRICT;
-CREATE TABLE vector (
-  number INTEGER PRIMARY KEY AUTOINCREMENT,
-  space INTEGER NOT NULL REFERENCES space (number),
-  embedder INTEGER NOT NULL REFERENCES embedder (number),
-  memory INTEGER NOT NULL REFERENCES memory (number) ON DELETE CASCADE,
-  numbers BLOB NOT NULL
-) STRICT;
-CREATE UNIQUE INDEX vector_once ON vector (memory, embedder);
-CREATE INDEX vector_of_space ON vector (space, embedder, number);
-CREATE VIRTUAL TABLE term USING fts5 (terms, content='', contentless_delete=1, tokenize='ascii');
-CREATE VIRTUAL TABLE term_count USING fts5vocab ('term', 'row');
-INSERT INTO term (term, rank) VALUES ('secure-delete', 1);
-"""
 COLUMNS: Final = "id, text, said_at, role, kind, session, request, superseded_by"
 
 
@@ -120,15 +80,10 @@ class Database:
         for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"):
             self._connection.pragma(*pragma.split(" = "))
         file.chmod(0o600)
+        self._facts = Superseding(self._connection)
         with self._transaction():
-            version = self._connection.pragma("user_version")
-            if version == 0:
-                self._run(SCHEMA)
-                self._connection.pragma("user_version", VERSION)
-            elif version != VERSION:
-                raise MemoryUnavailable(
-                    f"{file} is of version {version}, and this server knows {VERSION}; update it, or restore a backup"
-                )
+            prepare(self._connection, file)
+            self._facts.prepare()
         self._pending = Pending(self._connection)
         self.vectors = VectorRows(self._connection)
 
@@ -146,7 +101,9 @@ class Database:
         """
         with self._transaction():
             space = self._space(owner, make=True)
-            return [written for memory in memories if (written := self._insert(space, memory)) is not None]
+            written = dict(row for memory in memories if (row := self._insert(space, memory)) is not None)
+            self._facts.learn(space, written)
+        return list(written.values())
 
     def edit(self, owner: Owner, memory_id: str, text: str) -> Memory:
         """Replace a text; the old one leaves no trace.
@@ -167,8 +124,9 @@ class Database:
                 "UPDATE memory SET text = ?, hash = ?, length = ? WHERE number = ?",
                 *(text, _hash(text), len(terms), row.number),
             )
+            self._facts.learn(space, {row.number: replace(row.memory, text=text)})
         self._leave_no_trace()
-        return replace(row.memory, text=text)
+        return self._row(owner, memory_id).memory
 
     def forget(self, owner: Owner, memory_id: str | None = None) -> int:
         """Delete one memory, or all of an owner; nothing of them stays in the file or beside it.
@@ -182,14 +140,21 @@ class Database:
         with self._transaction():
             space = self._space(owner)
             numbers = [self._row(owner, memory_id).number] if memory_id is not None else self._numbers(space)
+            slots = self._facts.slots_of(numbers)
             for number in numbers:
                 self._run("DELETE FROM term WHERE rowid = ?", number)
                 self._run("DELETE FROM memory WHERE number = ?", number)
+            self._facts.settle(space, slots)
             self._run("UPDATE space SET deletions = deletions + 1 WHERE number = ?", space)
             if memory_id is None:
                 self._run("DELETE FROM space WHERE number = ?", space)
         self._leave_no_trace()
         return len(numbers)
+
+    def read_claims(self, *, limit: int) -> int:
+        """Read what memories from before say that can change, a few at a time; see `Superseding`. Returns how many."""
+        with self._transaction():
+            return self._facts.read_more(limit)
 
     # --- vectors ---
 
@@ -283,6 +248,10 @@ class Database:
         )
         return {number: (before or 0, after or 0) for number, before, after in found}
 
+    def newer(self, numbers: Sequence[int]) -> dict[int, list[int]]:
+        """For memories that say what is no longer so: the numbers of those that say how it is."""
+        return self._facts.newer(numbers)
+
     def counts(self, owner: Owner, terms: Iterable[str]) -> dict[str, int]:
         """In how many memories of an owner each term is."""
         space = self._space(owner)
@@ -306,7 +275,7 @@ class Database:
 
     # --- inside ---
 
-    def _insert(self, space: int, memory: Memory) -> Memory | None:
+    def _insert(self, space: int, memory: Memory) -> tuple[int, Memory] | None:
         written = replace(memory, id=f"mem_{secrets.token_hex(12)}")
         terms = terms_of(memory.text)
         inserted = self._run(
@@ -317,7 +286,7 @@ class Database:
         )
         for (number,) in inserted:
             self._run("INSERT INTO term (rowid, terms) VALUES (?, ?)", number, _indexed(space, terms))
-            return written
+            return number, written
         return None
 
     @contextlib.contextmanager

@@ -10,6 +10,7 @@ import numpy as np
 from hoshikage import Recalled
 from hoshikage.plugins.memory.block import line_of, tokens_of
 from hoshikage.plugins.memory.lexical import Statistics, score, telling
+from hoshikage.plugins.memory.newest import alike, pairs_of, raised
 from hoshikage.plugins.memory.ranking import Weights, best_neighbour, rank
 from hoshikage.plugins.memory.text import asks, normalised, terms_of
 from hoshikage.plugins.memory.timed import parts_of_time, said_then, turns_of_sessions
@@ -90,6 +91,7 @@ class Candidates:
         asking: which of them ask something themselves.
         asked: what the question says of when; `None` where it does not.
         times: how well each fits that, 0 to 1.
+        pairs: places of an older and a newer one that takes its place; see `pairs_of`.
     """
 
     rows: Sequence[Row]
@@ -102,6 +104,7 @@ class Candidates:
     asking: NDArray[np.bool_]
     asked: AskedTime | None = None
     times: NDArray[np.float32] | None = None
+    pairs: Sequence[tuple[int, int]] = ()
 
 
 def search(
@@ -154,13 +157,17 @@ def candidates(
         matching = list({row.number: row for row in matching}.values())
     if not matching:
         return None
+    newer = database.newer([row.number for row in matching])
+    known = {row.number for row in matching}
+    matching += database.by_number(owner, sorted({n for numbers in newer.values() for n in numbers} - known))
     rows, beside = _with_neighbours(database, owner, matching)
     words, share = score([row.memory.text for row in rows], [row.length for row in rows], statistics)
     cosines = meaning.of([row.number for row in rows]) if meaning is not None else None
     related_from = meaning.related_from if meaning is not None else 1.0
     times = parts_of_time(rows, asked) if asked else None
     asking = np.array([asks(row.memory.text) for row in rows], dtype=np.bool_)
-    return Candidates(rows, words, share, cosines, related_from, beside, _sessions(rows), asking, asked, times)
+    pairs = pairs_of(rows, newer)
+    return Candidates(rows, words, share, cosines, related_from, beside, _sessions(rows), asking, asked, times, pairs)
 
 
 def ranked(found: Candidates, weights: Weights) -> list[Recalled]:
@@ -180,6 +187,8 @@ def ranked(found: Candidates, weights: Weights) -> list[Recalled]:
         scores = scores + weights.time * found.times * fits  # who names a day means that day, before all else
         if found.asked.only:
             scores = scores - TURN_STEP * turns_of_sessions(found.rows)
+    groups = alike(found.rows)
+    scores, fits = raised(scores, found.pairs, groups), raised(fits, found.pairs, groups)
     parts["rank"] = scores
     # Of equal ones the newest first; whole columns become numbers at once, as there are hundreds of rows.
     best = np.lexsort((-np.array([row.memory.said_at for row in found.rows]), -scores))
@@ -205,20 +214,23 @@ def _related(cosines: NDArray[np.float32], related_from: float) -> NDArray[np.fl
     return np.where(cosines >= related_from, scaled, 0).astype(np.float32)  # what has no cosine shares nothing
 
 
-def choose(found: Sequence[Recalled], bounds: Bounds, *, present: Sequence[str] = ()) -> list[Recalled]:
+def choose(
+    found: Sequence[Recalled], bounds: Bounds, *, present: Sequence[str] = (), outdated: bool = False
+) -> list[Recalled]:
     """What goes into a prompt, the best first.
 
     Args:
         found: candidates, the best first.
         bounds: see there.
         present: texts that stand in the prompt already.
+        outdated: also what is no longer so; otherwise what took its place comes alone.
     """
     said = {normalised(text).strip() for text in present}
     chosen: list[Recalled] = []
     left = bounds.tokens
     for item in found:
         text = normalised(item.memory.text).strip()
-        if text in said or item.memory.superseded_by or item.score < bounds.threshold:
+        if text in said or item.score < bounds.threshold or (item.memory.superseded_by and not outdated):
             continue
         tokens = tokens_of(line_of(item))
         if bounds.tokens and tokens > left:

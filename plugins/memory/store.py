@@ -19,9 +19,11 @@ from hoshikage.plugins.memory.asking import choose_embedder
 from hoshikage.plugins.memory.block import block_of
 from hoshikage.plugins.memory.database import Database, owner_name
 from hoshikage.plugins.memory.embedding import Embedding
+from hoshikage.plugins.memory.facts import asks_for_the_past
 from hoshikage.plugins.memory.ranking import Weights
 from hoshikage.plugins.memory.recalling import QUESTION_CHARS, Bounds, Meaning, choose, search
 from hoshikage.plugins.memory.turns import newest_question, turn_of
+from hoshikage.plugins.memory.upkeep import Upkeep
 from hoshikage.plugins.memory.vectors import Matrices
 
 if TYPE_CHECKING:
@@ -62,6 +64,7 @@ class SqliteMemory:
         self._reader: Database | None = None
         self._embedders = embedders
         self._embedding: Embedding | None = None
+        self._upkeep = Upkeep(self._write)
         self._matrices: Matrices | None = None
         self._reason = "the server has not started it yet"
 
@@ -74,6 +77,7 @@ class SqliteMemory:
             self._reason = error.message
             log.warning("memory_unavailable", reason=self._reason)
             return
+        self._upkeep.start()
         embedder = await asyncio.to_thread(choose_embedder, self._settings.embedder, self._embedders)
         if embedder is not None:
             self._embedding = Embedding(embedder, self._write, self._know_vectors)
@@ -82,6 +86,7 @@ class SqliteMemory:
     async def stop(self) -> None:
         """See `MemoryStore.stop`."""
         self._reason = "the server stops"
+        await self._upkeep.stop()
         if self._embedding is not None:
             await self._embedding.stop()
         for executor, database in ((self._writing, self._writer), (self._reading, self._reader)):
@@ -104,7 +109,8 @@ class SqliteMemory:
         async with asyncio.timeout(self._settings.recall_limit_s):
             found = await self._search(owner_of(caller), question, limit_s=self._settings.recall_limit_s * VECTOR_SHARE)
         bounds = Bounds(self._settings.max_items, self._settings.max_tokens, self._settings.threshold)
-        items = choose(found, bounds, present=[message.content for message in request.messages])
+        present, past = [message.content for message in request.messages], asks_for_the_past(question)
+        items = choose(found, bounds, present=present, outdated=past)
         return Recall(block_of(items), tuple(items))
 
     async def remember(self, request: ChatRequest, answer: str, receipt: Receipt) -> None:
@@ -123,7 +129,7 @@ class SqliteMemory:
     async def search(self, owner: Owner, query: str, *, limit: int) -> Sequence[Recalled]:
         """See `MemoryStore.search`."""
         found = await self._search(owner, query, limit_s=None)
-        return choose(found, Bounds(limit))
+        return choose(found, Bounds(limit), outdated=True)
 
     async def add(self, owner: Owner, text: str, *, session: str = "") -> Memory:
         """See `MemoryStore.add`."""

@@ -12,6 +12,7 @@ import pytest
 from hoshikage import Caller, ChatRequest, Memory, MemoryUse, Message, Owner, Receipt
 from hoshikage.core.errors import EmbedderFailed, InvalidRequest, MemoryUnavailable
 from hoshikage.plugins.memory import embedding as embedding_module
+from hoshikage.plugins.memory import superseding
 from hoshikage.plugins.memory.settings import MemorySettings
 from hoshikage.plugins.memory.store import SqliteMemory
 from tests.fakes import until
@@ -252,3 +253,87 @@ async def test_an_embedder_that_fails_is_asked_again(store_with, topics, monkeyp
     await until(lambda: topics.texts)
 
     assert 1 == len(words)
+
+
+# --- time ---
+
+
+def days_ago(days: float) -> float:
+    return time.time() - days * 86_400
+
+
+async def test_when_only_a_time_is_asked_for_all_that_was_said_then_is_an_answer(store_with):
+    """And nothing of another time, whatever words it shares."""
+    store = await store_with()
+    said = [("I painted the fence.", 1), ("I did nothing.", 40), ("What did I do yesterday?", 60), ("Hello!", 0.0)]
+    await store.take(OWNER, [Memory("", text, days_ago(ago), "user", "turn", text) for text, ago in said])
+    recall = await store.recall(asking("What did I do yesterday?"), CALLER)
+
+    assert ["I painted the fence."] == [item.memory.text for item in recall.items]
+    assert {"time": 1.0}.items() <= recall.items[0].why.items()
+
+
+async def test_conversations_of_a_time_take_turns(store_with):
+    """A long one does not hide the short ones."""
+    store = await store_with(max_items=3)
+    long = [Memory("", f"A word{'s' * n}.", days_ago(32), "user", "turn", "long") for n in range(60)]
+    short = [
+        Memory("", text, days_ago(33 + n), "user", "turn", f"s{n}") for n, text in enumerate(("A walk.", "A swim."))
+    ]
+    await store.take(OWNER, long + short)
+    recall = await store.recall(asking("何をした? 1か月前"), CALLER)
+
+    assert {"A word.", "A walk.", "A swim."} == {item.memory.text for item in recall.items}
+
+
+@pytest.mark.parametrize(
+    ("question", "first"), [("What did I eat yesterday?", "noodles"), ("What did I eat?", "I eat rice")]
+)
+async def test_a_time_in_the_question_lifts_what_is_from_it(store_with, question, first):
+    """Beside the words; without it they alone decide."""
+    store = await store_with()
+    said = [("I eat rice, eat, eat.", 20), ("Today I had to eat noodles with much chilli.", 1), ("I slept.", 1)]
+    await store.take(OWNER, [Memory("", text, days_ago(ago), "user", "turn", text) for text, ago in said])
+    recall = await store.recall(asking(question), CALLER)
+
+    assert first in recall.items[0].memory.text
+
+
+async def test_what_is_from_the_time_is_found_among_many(store_with):
+    """Words choose among what was said then, and not only among the best of all times."""
+    store = await store_with()
+    often = [Memory("", f"Ramen again, number {n}.", days_ago(100 + n), "user", "turn", f"s{n}") for n in range(300)]
+    once = Memory("", "We all went to that shop for ramen and came home late in the rain.", days_ago(1), "user", "turn")
+    await store.take(OWNER, [*often, once])
+    recall = await store.recall(asking("昨日のramenは?"), CALLER)
+
+    assert once.text == recall.items[0].memory.text
+
+
+# --- what changes ---
+
+
+async def test_the_newer_fact_is_recalled(store_with):
+    """And the older one with its mark, for who asks how it was."""
+    store = await store_with()
+    await told(store, "I live in Tokyo.", "I moved to Osaka.")
+    now = await store.recall(asking("Where do I live?"), CALLER)
+    before = await store.recall(asking("Where did I live before?"), CALLER)
+    found = await store.search(OWNER, "Where do I live?", limit=5)
+
+    assert ["I moved to Osaka."] == [item.memory.text for item in now.items]
+    assert "user (no longer so): I live in Tokyo." in before.text
+    assert ["I moved to Osaka.", "I live in Tokyo."] == [item.memory.text for item in found]
+
+
+async def test_memories_from_before_are_read_by_themselves(store_with, monkeypatch):
+    """Once, in the background."""
+    first = await store_with()
+    await told(first, "I live in Tokyo.", "I moved to Osaka.")
+    await first.stop()
+    monkeypatch.setattr(superseding, "RULES", superseding.RULES + 1)
+    store = await store_with()
+    await until(store._upkeep._work.done)
+    memories = await store.newest(OWNER, limit=10)
+
+    assert [False, True] == [bool(memory.superseded_by) for memory in memories]
