@@ -37,6 +37,11 @@ WEEKDAYS: Final = {
     name: n for n, name in enumerate(("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"))
 }
 
+# Without any of these, no pattern can fit; most texts are done with that.
+HINT: Final = re.compile(
+    r"\d|\b(?:ago|back|\w+day|\w*night|this [maenwys]\w+|weekend|weeks?|months?|years?|last|past|next|recently|lately|"
+    rf"tomorrow|just now|these days|{'|'.join(MONTHS)}|{'|'.join(c.SEASONS)})\b"
+)
 _N = rf"(?P<n>\d{{1,3}}|{'|'.join(sorted(NUMBERS, key=len, reverse=True))})"
 _UNIT = r"(?P<unit>second|minute|hour|day|week|month|year)s?"
 _MONTH = rf"(?P<month>{'|'.join(sorted(MONTHS, key=len, reverse=True))})\b\.?"

@@ -24,6 +24,10 @@ DAYS_BACK: Final = {
 }  # fmt: skip
 WEEKDAYS: Final = "月火水木金土日"
 
+# Without any of these, no pattern can fit.
+HINT: Final = re.compile(
+    "[日月年週曜朝夜晩末春夏秋冬前今昨去先明々近頃/秒]|きのう|きょう|けさ|ゆうべ|おとと|さき|あした|あさって|こないだ|この|さっき"
+)
 _N = "(?:[0-9]{1,4}|[〇一二三四五六七八九十百]{1,5})"
 _MONTHS = "(?:か月|ヶ月|ヵ月|カ月|ケ月|箇月|ヶ月間)"
 _UNIT = f"(?P<unit>秒|分|時間|日|週|{_MONTHS}|年)間?"

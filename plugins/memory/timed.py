@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from hoshikage import Owner
     from hoshikage.plugins.memory.database import Database, Row
     from hoshikage.plugins.memory.times import AskedTime
+
+READ_TEXTS: Final = 100  # for words that tell when; to read all candidates takes longer than to find them
 
 
 def said_then(database: Database, owner: Owner, asked: AskedTime, terms: Sequence[str], *, limit: int) -> list[Row]:
@@ -46,11 +48,10 @@ def said_then(database: Database, owner: Owner, asked: AskedTime, terms: Sequenc
 
 
 def parts_of_time(rows: Sequence[Row], asked: AskedTime) -> NDArray[np.float32]:
-    """How well each candidate fits the days that are asked for, 0 to 1."""
+    """How well each candidate fits the days that are asked for, 0 to 1; the best candidates come first."""
     moments = [datetime.datetime.fromtimestamp(row.memory.said_at).astimezone() for row in rows]
-    return np.array(
-        [nearness(row.memory.text, said, asked) for row, said in zip(rows, moments, strict=True)], dtype=np.float32
-    )
+    texts = [row.memory.text if n < READ_TEXTS else "" for n, row in enumerate(rows)]
+    return np.array([nearness(text, said, asked) for text, said in zip(texts, moments, strict=True)], dtype=np.float32)
 
 
 def turns_of_sessions(rows: Sequence[Row]) -> NDArray[np.float32]:

@@ -21,8 +21,8 @@ SURE_FROM: Final = 0.7  # from there the words tell when and nothing else
 LEAST_EDGE_S: Final = 6 * 3600.0
 MOST_EDGE_S: Final = 14 * 86_400.0
 EDGE: Final = 0.25  # of the length of a span
-TEXT_CHARS: Final = 1_000
-_EXPRESSIONS: Final = (*time_words_ja.EXPRESSIONS, *time_words_en.EXPRESSIONS)
+QUESTION_CHARS: Final = 400  # its end; longer ones bring material along, whose days nobody asks for
+TEXT_CHARS: Final = 300
 # What asks for whatever was said or done, and for nothing in particular.
 _GENERAL: Final = (
     "talk talked tell told say said saying discuss discussed mention mentioned happen happened happening go going "
@@ -84,6 +84,7 @@ def asked_time(question: str, now: datetime) -> AskedTime | None:
         now: with its time zone, in which days begin.
     """
     text = normalised(question)
+    before, text = text[:-QUESTION_CHARS], text[-QUESTION_CHARS:]
     spans = narrowed(text, spans_of(text, now))
     if not spans or len(spans) > MOST_SPANS:
         return None
@@ -94,14 +95,17 @@ def asked_time(question: str, now: datetime) -> AskedTime | None:
     left = "".join(rest)
     sure = all(span.certainty >= SURE_FROM for span in spans)
     only = sure and not content_of(terms_of(left)) - GENERAL
-    return AskedTime(tuple(spans), left, only)
+    return AskedTime(tuple(spans), before + left, only and not before)
 
 
 def spans_of(text: str, now: datetime) -> list[Span]:
     """All days that a normalised text speaks of, in its order; at one place, the first pattern that fits."""
     found: list[Span] = []
     taken: list[tuple[int, int]] = []
-    for pattern, meaning, certainty in _EXPRESSIONS:
+    expressions = [*time_words_ja.EXPRESSIONS] if time_words_ja.HINT.search(text) else []
+    if time_words_en.HINT.search(text):
+        expressions += time_words_en.EXPRESSIONS
+    for pattern, meaning, certainty in expressions:
         for match in pattern.finditer(text):
             begin, end = match.span()
             if any(begin < b and a < end for a, b in taken):
@@ -128,13 +132,15 @@ def narrowed(text: str, spans: Sequence[Span]) -> list[Span]:
 
 
 def nearness(text: str, said_at: datetime, asked: AskedTime) -> float:
-    """How well a memory fits the days that are asked for, 0 to 1.
+    """How well a memory fits the days that are asked for, 0 to 1. Without a text, it goes by when it was said alone.
 
     What was said then fits, and so does what was said at another time and speaks of then: "last week I …" tells of the
     week before it was said. Which of the two a question means, it does not say.
     """
     moment = said_at.timestamp()
     said = max(span.closeness(moment) * span.certainty for span in asked.spans)
+    if said >= SURE_FROM:
+        return said
     own = spans_of(normalised(text[:TEXT_CHARS]), said_at)
     spoken = max(
         (
