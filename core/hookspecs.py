@@ -177,10 +177,13 @@ def hoshikage_provide_embedders(settings: Settings, models: ServedModels) -> Seq
 
 
 @hookspec
-def hoshikage_provide_memory(settings: Settings, embedders: Sequence[Embedder]) -> Sequence[MemoryStore]:
+def hoshikage_provide_memory(
+    settings: Settings, embedders: Sequence[Embedder], models: ServedModels
+) -> Sequence[MemoryStore]:
     """Offer a store of long-term memories.
 
-    Called once at start, after all embedders were offered. The kernel uses the first store.
+    Called once at start, after all embedders were offered, and before `models` can be asked. The kernel uses the first
+    store.
 
     Example:
         >>> @hookimpl

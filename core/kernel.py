@@ -148,7 +148,7 @@ class Kernel:
         self._admission = Admission(self.settings.section(AdmissionSettings), self._residence)
         self._formats = self.manager.chat_formats(self.settings)
         self._embedders = self.manager.embedders(self.settings, self)
-        self.memory = next(iter(self.manager.memory_stores(self.settings, self._embedders)), None)
+        self.memory = next(iter(self.manager.memory_stores(self.settings, self._embedders, self)), None)
         self._pipeline = Pipeline(
             extensions=Extensions(
                 filters=self.manager.request_filters(self.settings),

@@ -195,9 +195,11 @@ class PluginManager:
         """What turns texts into vectors."""
         return self._collect("hoshikage_provide_embedders", _with(settings=settings, models=models))
 
-    def memory_stores(self, settings: Settings, embedders: Sequence[Embedder]) -> list[MemoryStore]:
+    def memory_stores(
+        self, settings: Settings, embedders: Sequence[Embedder], models: ServedModels
+    ) -> list[MemoryStore]:
         """The stores of long-term memories."""
-        return self._collect("hoshikage_provide_memory", _with(settings=settings, embedders=embedders))
+        return self._collect("hoshikage_provide_memory", _with(settings=settings, embedders=embedders, models=models))
 
     def observers(self, settings: Settings) -> list[Observer]:
         """The observers on offer."""

@@ -59,7 +59,8 @@ class Memory:
     Attributes:
         id: never used again, also after it was forgotten.
         said_at: seconds since the epoch.
-        role: who said it: `user`, `assistant`, or `note` for what was written by hand.
+        role: who said it: `user`, `assistant`, `note` for what was written by hand, or `digest` for what the store
+            made of a conversation.
         session: the conversation it is from.
         request_id: of the request it is from; empty where it is from none.
         superseded_by: the id of a newer memory that says otherwise.
@@ -198,7 +199,10 @@ class MemoryStore(Protocol):
         ...
 
     async def take(self, owner: Owner, memories: Sequence[Memory]) -> int:
-        """Write memories from elsewhere; ids are new. Returns how many were not here already."""
+        """Write memories from elsewhere; ids are new. Returns how many were not here already.
+
+        Digests are left out: they are made of what was said.
+        """
         ...
 
     async def stats(self, owner: Owner | None = None) -> MemoryStats:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from hoshikage.core.contracts.chat import Caller
+    from collections.abc import AsyncGenerator
+
+    from hoshikage.core.contracts.chat import Caller, ChatRequest, StreamEvent
     from hoshikage.core.contracts.models import ModelFacts, ModelRecord
     from hoshikage.core.contracts.plans import LoadForecast
     from hoshikage.core.contracts.receipts import Receipt
+    from hoshikage.core.contracts.routes import KernelStatus
     from hoshikage.core.contracts.vectors import Embeddings, EmbedRequest
 
 
@@ -29,6 +32,14 @@ class ServedModels(Protocol):
 
     async def forecast(self, name: str, *, context_length: int, parallel: int) -> LoadForecast:
         """What loading a model would take."""
+        ...
+
+    def chat(self, request: ChatRequest, caller: Caller) -> AsyncGenerator[StreamEvent, None]:
+        """Answer a request."""
+        ...
+
+    def status(self) -> KernelStatus:
+        """What runs and waits, among other things."""
         ...
 
     async def embed(self, request: EmbedRequest, caller: Caller) -> tuple[Embeddings, Receipt]:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from hoshikage import SettingsSection, hookimpl
-from hoshikage.plugins.memory.settings import MemorySettings
+from hoshikage.plugins.memory.settings import DigestSettings, MemorySettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hoshikage import Embedder, MemoryStore, Settings
+    from hoshikage import Embedder, MemoryStore, ServedModels, Settings
 
 log = structlog.get_logger(__name__)
 
@@ -22,12 +22,14 @@ NEEDED: Final = ("apsw", "snowballstemmer")
 
 @hookimpl
 def hoshikage_declare_settings() -> Sequence[SettingsSection]:
-    """Declare the section `memory`."""
-    return [SettingsSection("memory", MemorySettings)]
+    """Declare the sections `memory` and `digests`."""
+    return [SettingsSection("memory", MemorySettings), SettingsSection("digests", DigestSettings)]
 
 
 @hookimpl
-def hoshikage_provide_memory(settings: Settings, embedders: Sequence[Embedder]) -> Sequence[MemoryStore]:
+def hoshikage_provide_memory(
+    settings: Settings, embedders: Sequence[Embedder], models: ServedModels
+) -> Sequence[MemoryStore]:
     """Offer the store, where the packages of the extra `memory` are there."""
     if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
         if settings.section(MemorySettings).mode != "off":
@@ -35,7 +37,9 @@ def hoshikage_provide_memory(settings: Settings, embedders: Sequence[Embedder]) 
                 "memory_unavailable", reason=f"{', '.join(missing)} is missing: pip install 'hoshikage[memory]'"
             )
         return []
+    from hoshikage.plugins.memory.digesting import Digests
     from hoshikage.plugins.memory.store import SqliteMemory
 
     section = settings.section(MemorySettings)
-    return [SqliteMemory(section, settings.path(section.folder, default="memory"), embedders)]
+    digests = Digests(settings.section(DigestSettings), models)
+    return [SqliteMemory(section, settings.path(section.folder, default="memory"), embedders, digests)]

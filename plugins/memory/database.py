@@ -15,8 +15,10 @@ import apsw
 
 from hoshikage import Memory
 from hoshikage.core.errors import InvalidRequest, MemoryNotFound, MemoryUnavailable
+from hoshikage.plugins.memory.digest_rows import DigestRows
 from hoshikage.plugins.memory.pending import Pending
 from hoshikage.plugins.memory.schema import prepare
+from hoshikage.plugins.memory.statements import run
 from hoshikage.plugins.memory.superseding import Superseding
 from hoshikage.plugins.memory.text import normalised, terms_of
 from hoshikage.plugins.memory.vector_rows import VectorRows
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hoshikage import Owner
+    from hoshikage.plugins.memory.digest_rows import Source
 
 BUSY_LIMIT_MS: Final = 5_000
 PAGE: Final = 500
@@ -55,6 +58,7 @@ class Database:
         file: the SQLite file; it and its folder are made. See `open` for the errors.
 
     Attributes:
+        digests: what stands for which turns.
         vectors: of all embedders, as a whole.
     """
 
@@ -81,6 +85,7 @@ class Database:
             self._connection.pragma(*pragma.split(" = "))
         file.chmod(0o600)
         self._facts = Superseding(self._connection)
+        self.digests = DigestRows(self._connection)
         with self._transaction():
             prepare(self._connection, file)
             self._facts.prepare()
@@ -102,7 +107,7 @@ class Database:
         with self._transaction():
             space = self._space(owner, make=True)
             written = dict(row for memory in memories if (row := self._insert(space, memory)) is not None)
-            self._facts.learn(space, written)
+            self._drop_digests(self._facts.learn(space, written))
         return list(written.values())
 
     def edit(self, owner: Owner, memory_id: str, text: str) -> Memory:
@@ -124,7 +129,8 @@ class Database:
                 "UPDATE memory SET text = ?, hash = ?, length = ? WHERE number = ?",
                 *(text, _hash(text), len(terms), row.number),
             )
-            self._facts.learn(space, {row.number: replace(row.memory, text=text)})
+            marked = self._facts.learn(space, {row.number: replace(row.memory, text=text)})
+            self._drop_digests([row.number, *marked])
         self._leave_no_trace()
         return self._row(owner, memory_id).memory
 
@@ -141,10 +147,10 @@ class Database:
             space = self._space(owner)
             numbers = [self._row(owner, memory_id).number] if memory_id is not None else self._numbers(space)
             slots = self._facts.slots_of(numbers)
-            for number in numbers:
-                self._run("DELETE FROM term WHERE rowid = ?", number)
-                self._run("DELETE FROM memory WHERE number = ?", number)
-            self._facts.settle(space, slots)
+            self.digests.refuse(numbers)
+            self._drop_digests(numbers)
+            self._delete(numbers)
+            self._drop_digests(self._facts.settle(space, slots))
             self._run("UPDATE space SET deletions = deletions + 1 WHERE number = ?", space)
             if memory_id is None:
                 self._run("DELETE FROM space WHERE number = ?", space)
@@ -155,6 +161,24 @@ class Database:
         """Read what memories from before say that can change, a few at a time; see `Superseding`. Returns how many."""
         with self._transaction():
             return self._facts.read_more(limit)
+
+    def write_digest(self, space: int, session: str, sources: Sequence[Source], text: str) -> bool:
+        """Write what stands for the turns of a conversation, in place of what stood for them before.
+
+        Returns:
+            Whether it was written; not, where the conversation is another one by now.
+        """
+        with self._transaction():
+            if not self.digests.unchanged(space, session, sources):
+                return False
+            self._drop_digests([source.number for source in sources])
+            said_at = max(source.said_at for source in sources)
+            # In a session of its own: it stands beside no turn, and two conversations may have the same.
+            memory = Memory("", text, said_at, "digest", "digest", f"digest {session}")
+            row = self._insert(space, memory) if text else None
+            self.digests.link(row[0] if row is not None else None, sources)
+        self._leave_no_trace()
+        return True
 
     # --- vectors ---
 
@@ -289,6 +313,17 @@ class Database:
             return number, written
         return None
 
+    def _drop_digests(self, sources: Sequence[int]) -> None:
+        """What stands for memories that change or go must not go on telling of them."""
+        digests = sorted(set(self.digests.of_sources(sources).values()))
+        self.digests.unlink(digests)
+        self._delete(digests)
+
+    def _delete(self, numbers: Sequence[int]) -> None:
+        for number in numbers:
+            self._run("DELETE FROM term WHERE rowid = ?", number)
+            self._run("DELETE FROM memory WHERE number = ?", number)
+
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
         self._run("BEGIN IMMEDIATE")
@@ -335,7 +370,7 @@ class Database:
         self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
     def _run(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        return cast("list[tuple[Any, ...]]", self._connection.execute(statement, values or None).fetchall())
+        return run(self._connection, statement, *values)
 
 
 def _memory(row: tuple[Any, ...]) -> Memory:

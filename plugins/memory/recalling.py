@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from hoshikage import Recalled
 from hoshikage.plugins.memory.block import line_of, tokens_of
+from hoshikage.plugins.memory.digests import doubles
 from hoshikage.plugins.memory.lexical import Statistics, score, telling
 from hoshikage.plugins.memory.newest import alike, pairs_of, raised
+from hoshikage.plugins.memory.passages import passage_of
 from hoshikage.plugins.memory.ranking import Weights, best_neighbour, rank
 from hoshikage.plugins.memory.text import asks, normalised, terms_of
 from hoshikage.plugins.memory.timed import parts_of_time, said_then, turns_of_sessions
 from hoshikage.plugins.memory.times import asked_time
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from numpy.typing import NDArray
@@ -31,6 +33,7 @@ CANDIDATES: Final = 50
 QUESTION_CHARS: Final = 2_000
 QUESTION_TERMS: Final = 64
 TURN_STEP: Final = 0.001  # so small that it only parts what is equal
+LEAST_PASSAGE: Final = 40  # tokens; less is no sentence with its day
 NEIGHBOUR_SHARE: Final = 0.8  # an answer stands beside what was asked, and need not share a word with it
 
 
@@ -92,6 +95,7 @@ class Candidates:
         asked: what the question says of when; `None` where it does not.
         times: how well each fits that, 0 to 1.
         pairs: places of an older and a newer one that takes its place; see `pairs_of`.
+        digests: the place of each digest, and those of the turns that it stands for.
     """
 
     rows: Sequence[Row]
@@ -105,6 +109,7 @@ class Candidates:
     asked: AskedTime | None = None
     times: NDArray[np.float32] | None = None
     pairs: Sequence[tuple[int, int]] = ()
+    digests: Mapping[int, Sequence[int]] = field(default_factory=dict)
 
 
 def search(
@@ -165,9 +170,20 @@ def candidates(
     cosines = meaning.of([row.number for row in rows]) if meaning is not None else None
     related_from = meaning.related_from if meaning is not None else 1.0
     times = parts_of_time(rows, asked) if asked else None
-    asking = np.array([asks(row.memory.text) for row in rows], dtype=np.bool_)
-    pairs = pairs_of(rows, newer)
-    return Candidates(rows, words, share, cosines, related_from, beside, _sessions(rows), asking, asked, times, pairs)
+    return Candidates(
+        rows,
+        words,
+        share,
+        cosines,
+        related_from,
+        beside,
+        _sessions(rows),
+        asking=np.array([asks(row.memory.text) for row in rows], dtype=np.bool_),
+        asked=asked,
+        times=times,
+        pairs=pairs_of(rows, newer),
+        digests=_digests(database, rows),
+    )
 
 
 def ranked(found: Candidates, weights: Weights) -> list[Recalled]:
@@ -191,13 +207,26 @@ def ranked(found: Candidates, weights: Weights) -> list[Recalled]:
     scores, fits = raised(scores, found.pairs, groups), raised(fits, found.pairs, groups)
     parts["rank"] = scores
     # Of equal ones the newest first; whole columns become numbers at once, as there are hundreds of rows.
+    hidden = doubles(fits, found.digests)
     best = np.lexsort((-np.array([row.memory.said_at for row in found.rows]), -scores))
+    best = best[~np.isin(best, list(hidden))]
     columns = [np.round(values[best].astype(float), 4).tolist() for values in parts.values()]
     shares = np.round(fits[best].astype(float), 4).tolist()
     return [
         Recalled(found.rows[n].memory, fit, dict(zip(parts, row, strict=True)))
         for n, fit, *row in zip(best.tolist(), shares, *columns, strict=True)
     ]
+
+
+def _digests(database: Database, rows: Sequence[Row]) -> dict[int, list[int]]:
+    """The places of digests, and of those turns of each that are candidates too."""
+    found: dict[int, list[int]] = {n: [] for n, row in enumerate(rows) if row.memory.kind == "digest"}
+    if found:
+        place = {row.number: n for n, row in enumerate(rows)}
+        for source, digest in database.digests.of_sources(list(place)).items():
+            if digest in place:
+                found[place[digest]].append(place[source])
+    return found
 
 
 def _sessions(rows: Sequence[Row]) -> NDArray[np.int64]:
@@ -215,7 +244,12 @@ def _related(cosines: NDArray[np.float32], related_from: float) -> NDArray[np.fl
 
 
 def choose(
-    found: Sequence[Recalled], bounds: Bounds, *, present: Sequence[str] = (), outdated: bool = False
+    found: Sequence[Recalled],
+    bounds: Bounds,
+    *,
+    present: Sequence[str] = (),
+    outdated: bool = False,
+    question: str = "",
 ) -> list[Recalled]:
     """What goes into a prompt, the best first.
 
@@ -224,6 +258,7 @@ def choose(
         bounds: see there.
         present: texts that stand in the prompt already.
         outdated: also what is no longer so; otherwise what took its place comes alone.
+        question: chooses the part of a memory that is too long for the bounds.
     """
     said = {normalised(text).strip() for text in present}
     chosen: list[Recalled] = []
@@ -232,15 +267,36 @@ def choose(
         text = normalised(item.memory.text).strip()
         if text in said or item.score < bounds.threshold or (item.memory.superseded_by and not outdated):
             continue
-        tokens = tokens_of(line_of(item))
-        if bounds.tokens and tokens > left:
+        fitting = item if not bounds.tokens else _fitting(item, question, left=left, budget=bounds.tokens)
+        if fitting is None:
             continue
         said.add(text)
-        left -= tokens
-        chosen.append(item)
+        left -= tokens_of(line_of(fitting))
+        chosen.append(fitting)
         if len(chosen) == bounds.items:
             break
     return chosen
+
+
+def _fitting(item: Recalled, question: str, *, left: int, budget: int) -> Recalled | None:
+    """A memory, or the part of it that there is room for; `None` where that is too little to say anything.
+
+    Only what could hardly ever come as a whole is cut; what has no room for once leaves it to shorter ones.
+    """
+    tokens = tokens_of(line_of(item))
+    if tokens <= left:
+        return item
+    room = min(left, budget // 2)
+    if tokens <= budget // 2 or room < LEAST_PASSAGE:
+        return None
+    around = tokens_of(line_of(replace(item, memory=replace(item.memory, text=""))))
+    text = passage_of(item.memory.text, question, tokens=room - around)
+    cut = replace(item, memory=replace(item.memory, text=text), why={**item.why, "part": _share(text, item)})
+    return cut if text and tokens_of(line_of(cut)) <= left else None
+
+
+def _share(text: str, item: Recalled) -> float:
+    return round(len(text) / len(item.memory.text), 4)
 
 
 def _with_neighbours(database: Database, owner: Owner, rows: Sequence[Row]) -> tuple[list[Row], NDArray[np.int64]]:

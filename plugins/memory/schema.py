@@ -70,6 +70,11 @@ CREATE TABLE claim (
 ) STRICT;
 CREATE INDEX claim_of_memory ON claim (memory);
 CREATE INDEX claim_in_slot ON claim (space, slot);
+CREATE TABLE digest_source (
+  source INTEGER PRIMARY KEY REFERENCES memory (number) ON DELETE CASCADE,
+  digest INTEGER
+) STRICT;
+CREATE INDEX digest_sources ON digest_source (digest);
 CREATE TABLE progress (
   name TEXT PRIMARY KEY,
   number INTEGER NOT NULL

@@ -10,8 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _FENCE: Final = re.compile(r"^[ \t]*(`{3,}+|~{3,}+)[^\n]*+\n.*?(?:^[ \t]*\1[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
-_SHORT_FORMS: Final = r"(?<!\bMr)(?<!\bMs)(?<!\bDr)(?<!\bSt)(?<!\bvs)(?<!\bMrs)(?<!\be\.g)(?<!\bi\.e)(?<!\bProf)"
-_END: Final = re.compile(rf"(?<=[。！？])[」』）]*\s*|(?<=[.!?]){_SHORT_FORMS}(?<=[.!?])[\"')\]]*\s+|\n+")
+_SHORT_FORMS: Final = "".join(
+    rf"(?<!\b{form}\.)" for form in ("Mr", "Ms", "Mrs", "Dr", "St", "Prof", "vs", r"e\.g", r"i\.e")
+)
+_END: Final = re.compile(rf"(?<=[。！？])[」』）]*\s*|(?<=[.!?]){_SHORT_FORMS}[\"')\]]*\s+|\n+")
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,3 +40,29 @@ class MemorySettings:
         float, Meta(ge=0, le=1, description="Memories that share less with the question are not recalled.")
     ] = 0.25
     max_text_chars: Annotated[int, Meta(ge=100, le=10_000_000, description="The longest text of a memory.")] = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class DigestSettings:
+    """How old conversations are made short, so that they can be recalled as a whole."""
+
+    enabled: Annotated[
+        bool, Meta(description="Whether old conversations get a digest; the turns stay as they are.")
+    ] = True
+    after_days: Annotated[
+        float,
+        Unit("days"),
+        Meta(ge=0, le=36_500, description="A conversation is old when nothing was said for so long."),
+    ] = 30.0
+    cluster_divisor: Annotated[
+        int, Meta(ge=1, le=100_000, description="So many sentences make one group, of which the middle is kept.")
+    ] = 10
+    min_clusters: Annotated[int, Meta(ge=1, le=10_000, description="Groups at least.")] = 3
+    max_clusters: Annotated[int, Meta(ge=1, le=10_000, description="Groups at most; wins over `min_clusters`.")] = 20
+    model: Annotated[
+        str,
+        Meta(
+            description="A model that writes digests while nobody asks the server anything; empty, or where it fails: "
+            "sentences are chosen."
+        ),
+    ] = ""

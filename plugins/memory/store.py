@@ -18,6 +18,7 @@ from hoshikage.core.errors import InvalidRequest, MemoryUnavailable
 from hoshikage.plugins.memory.asking import choose_embedder
 from hoshikage.plugins.memory.block import block_of
 from hoshikage.plugins.memory.database import Database, owner_name
+from hoshikage.plugins.memory.digesting import Digesting
 from hoshikage.plugins.memory.embedding import Embedding
 from hoshikage.plugins.memory.facts import asks_for_the_past
 from hoshikage.plugins.memory.ranking import Weights
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hoshikage import Caller, ChatRequest, Embedder, MemoryMode, Owner, Recalled, Receipt
+    from hoshikage.plugins.memory.digesting import Digests
     from hoshikage.plugins.memory.settings import MemorySettings
 
 log = structlog.get_logger(__name__)
@@ -50,11 +52,18 @@ class SqliteMemory:
         settings: the section.
         folder: where the file is.
         embedders: one of them finds memories by meaning, see `choose_embedder`.
+        digests: how old conversations are made short; without, they are not.
     """
 
     name = "sqlite"
 
-    def __init__(self, settings: MemorySettings, folder: Path, embedders: Sequence[Embedder] = ()) -> None:
+    def __init__(
+        self,
+        settings: MemorySettings,
+        folder: Path,
+        embedders: Sequence[Embedder] = (),
+        digests: Digests | None = None,
+    ) -> None:
         self._settings = settings
         self._file = folder / FILE
         self._weights = Weights()
@@ -65,6 +74,7 @@ class SqliteMemory:
         self._embedders = embedders
         self._embedding: Embedding | None = None
         self._upkeep = Upkeep(self._write)
+        self._digesting = Digesting(digests, self._change, self._embedder_in_use) if digests is not None else None
         self._matrices: Matrices | None = None
         self._reason = "the server has not started it yet"
 
@@ -78,6 +88,8 @@ class SqliteMemory:
             log.warning("memory_unavailable", reason=self._reason)
             return
         self._upkeep.start()
+        if self._digesting is not None:
+            self._digesting.start()
         embedder = await asyncio.to_thread(choose_embedder, self._settings.embedder, self._embedders)
         if embedder is not None:
             self._embedding = Embedding(embedder, self._write, self._know_vectors)
@@ -87,6 +99,8 @@ class SqliteMemory:
         """See `MemoryStore.stop`."""
         self._reason = "the server stops"
         await self._upkeep.stop()
+        if self._digesting is not None:
+            await self._digesting.stop()
         if self._embedding is not None:
             await self._embedding.stop()
         for executor, database in ((self._writing, self._writer), (self._reading, self._reader)):
@@ -110,7 +124,7 @@ class SqliteMemory:
             found = await self._search(owner_of(caller), question, limit_s=self._settings.recall_limit_s * VECTOR_SHARE)
         bounds = Bounds(self._settings.max_items, self._settings.max_tokens, self._settings.threshold)
         present, past = [message.content for message in request.messages], asks_for_the_past(question)
-        items = choose(found, bounds, present=present, outdated=past)
+        items = choose(found, bounds, present=present, outdated=past, question=question[-QUESTION_CHARS:])
         return Recall(block_of(items), tuple(items))
 
     async def remember(self, request: ChatRequest, answer: str, receipt: Receipt) -> None:
@@ -169,7 +183,8 @@ class SqliteMemory:
         """See `MemoryStore.take`."""
         for memory in memories:
             self._checked(memory.text)
-        return len(await self._change(lambda database: database.write(owner, memories)))
+        said = [memory for memory in memories if memory.role != "digest"]  # digests are made of what was said
+        return len(await self._change(lambda database: database.write(owner, said)))
 
     async def stats(self, owner: Owner | None = None) -> MemoryStats:
         """See `MemoryStore.stats`."""
@@ -195,6 +210,9 @@ class SqliteMemory:
         """It is known now of which embedder vectors are, and how long."""
         if self._embedding is not None and self._reader is not None:
             self._matrices = Matrices(self._reader, self._embedding.number, self._embedding.embedder.dimensions)
+
+    def _embedder_in_use(self) -> Embedder | None:
+        return self._embedding.embedder if self._embedding is not None and self._embedding.number else None
 
     async def _search(self, owner: Owner, question: str, *, limit_s: float | None) -> list[Recalled]:
         embedding, vector = self._embedding, None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import astuple
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from hoshikage import Memory
 from hoshikage.plugins.memory.facts import RULES, Claim, claims_of, current
+from hoshikage.plugins.memory.statements import among, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -53,12 +54,15 @@ class Superseding:
             self._run("UPDATE progress SET number = ? WHERE name = 'claims read'", found[-1][0])
         return len(found)
 
-    def learn(self, space: int, memories: Mapping[int, Memory]) -> None:
+    def learn(self, space: int, memories: Mapping[int, Memory]) -> list[int]:
         """Read what memories claim, in place of what they claimed before.
 
         Args:
             space: whose they are.
             memories: by their numbers.
+
+        Returns:
+            See `settle`.
         """
         slots = self.slots_of(list(memories))
         for number, memory in memories.items():
@@ -74,7 +78,7 @@ class Superseding:
                     "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                     *(space, number, *astuple(claim), found.whole),
                 )
-        self.settle(space, slots)
+        return self.settle(space, slots)
 
     def slots_of(self, numbers: Sequence[int]) -> set[str]:
         """The slots that memories have claims in."""
@@ -88,8 +92,13 @@ class Superseding:
             found.setdefault(number, []).append(newer)
         return found
 
-    def settle(self, space: int, slots: Iterable[str]) -> None:
-        """Find out for each claim of some slots whether it still holds, and by which memory it does not."""
+    def settle(self, space: int, slots: Iterable[str]) -> list[int]:
+        """Find out for each claim of some slots whether it still holds, and by which memory it does not.
+
+        Returns:
+            The memories of which something holds no longer, or holds again.
+        """
+        marked: list[int] = []
         for slot in sorted(slots):
             rows = self._run(
                 "SELECT c.number, c.memory, c.newer, c.value, c.holds, c.changes, c.careful FROM claim c "
@@ -103,6 +112,8 @@ class Superseding:
                 if newer != known:
                     self._run("UPDATE claim SET newer = ? WHERE number = ?", newer, number)
                     self._mark(memory)
+                    marked.append(memory)
+        return marked
 
     # --- inside ---
 
@@ -115,8 +126,8 @@ class Superseding:
             *(memory, memory),
         )
 
-    def _among(self, query: str, numbers: Sequence[int]) -> list[tuple[Any, ...]]:
-        return self._run(f"{query} ({','.join('?' * len(numbers))})", *numbers)
+    def _among(self, statement: str, numbers: Sequence[int]) -> list[tuple[Any, ...]]:
+        return among(self._connection, statement, numbers)
 
     def _run(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        return cast("list[tuple[Any, ...]]", self._connection.execute(statement, values or None).fetchall())
+        return run(self._connection, statement, *values)

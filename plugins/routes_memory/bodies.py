@@ -33,7 +33,7 @@ class Line(msgspec.Struct, frozen=True):
 
     text: str
     said_at: Annotated[float, msgspec.Meta(ge=0, le=YEAR_9999_S)] | None = None
-    role: Literal["user", "assistant", "note"] = "note"
+    role: Literal["user", "assistant", "note", "digest"] = "note"
     kind: MemoryKind = "note"
     session: Name = ""
     request_id: Name = ""

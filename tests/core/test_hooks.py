@@ -139,15 +139,15 @@ def test_hook_provide_embedders(settings: Settings):
 
 
 def test_hook_provide_memory(settings: Settings):
-    """An offered store is among the stores; the hook gets the settings and every embedder."""
-    store, embedder, seen = SimpleNamespace(name="parrot"), SimpleNamespace(name="ears"), []
+    """An offered store is among the stores; the hook gets the settings, every embedder and the server's own models."""
+    store, embedder, models, seen = SimpleNamespace(name="parrot"), SimpleNamespace(name="ears"), SimpleNamespace(), []
     manager = manager_with(
         hoshikage_provide_embedders=lambda: [embedder],
-        hoshikage_provide_memory=lambda settings, embedders: seen.extend(embedders) or [store],
+        hoshikage_provide_memory=lambda settings, embedders, models: seen.extend([*embedders, models]) or [store],
     )
 
-    assert manager.memory_stores(settings, manager.embedders(settings, SimpleNamespace())) == [store]
-    assert seen == [embedder]
+    assert manager.memory_stores(settings, manager.embedders(settings, models), models) == [store]
+    assert seen == [embedder, models]
 
 
 def test_hook_provide_routes():

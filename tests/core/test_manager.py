@@ -204,7 +204,7 @@ HOOK_CALLS = {
     "hoshikage_provide_request_filters": lambda m, s: m.request_filters(s),
     "hoshikage_provide_chat_formats": lambda m, s: m.chat_formats(s),
     "hoshikage_provide_observers": lambda m, s: m.observers(s),
-    "hoshikage_provide_memory": lambda m, s: m.memory_stores(s, []),
+    "hoshikage_provide_memory": lambda m, s: m.memory_stores(s, [], SimpleNamespace()),
     "hoshikage_provide_embedders": lambda m, s: m.embedders(s, SimpleNamespace()),
     "hoshikage_provide_routes": lambda m, s: m.route_groups(SimpleNamespace(settings=s)),
     "hoshikage_provide_checks": lambda m, s: m.checks(s),

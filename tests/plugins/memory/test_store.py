@@ -13,6 +13,7 @@ from hoshikage import Caller, ChatRequest, Memory, MemoryUse, Message, Owner, Re
 from hoshikage.core.errors import EmbedderFailed, InvalidRequest, MemoryUnavailable
 from hoshikage.plugins.memory import embedding as embedding_module
 from hoshikage.plugins.memory import superseding
+from hoshikage.plugins.memory.block import tokens_of
 from hoshikage.plugins.memory.settings import MemorySettings
 from hoshikage.plugins.memory.store import SqliteMemory
 from tests.fakes import until
@@ -337,3 +338,28 @@ async def test_memories_from_before_are_read_by_themselves(store_with, monkeypat
     memories = await store.newest(OWNER, limit=10)
 
     assert [False, True] == [bool(memory.superseded_by) for memory in memories]
+
+
+# --- what is long ---
+
+
+async def test_a_long_memory_comes_as_a_passage(store_with):
+    """It would never come otherwise; short ones have room beside it."""
+    store = await store_with(max_tokens=200)
+    filler = "The weather was fine and nobody said much about it. " * 40
+    await told(store, f"{filler}My cat Mikan eats only tuna. {filler}", "My cat Mikan likes the garden.")
+    recall = await store.recall(asking("What does my cat Mikan eat?"), CALLER)
+    passage = next(item for item in recall.items if "tuna" in item.memory.text)
+
+    assert passage.memory.text.startswith("…")
+    assert 0 < passage.why["part"] < 0.2
+    assert "My cat Mikan likes the garden." in recall.text
+    assert tokens_of(recall.text) < 320  # the block's own words come on top
+
+
+async def test_digests_that_come_back_are_made_anew(store_with):
+    """An import brings what was said."""
+    store = await store_with()
+    count = await store.take(OWNER, [Memory("", "x", 1.0), Memory("", "user: x", 1.0, "digest", "digest")])
+
+    assert 1 == count

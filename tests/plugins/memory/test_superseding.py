@@ -200,6 +200,7 @@ def old_file(tmp_path: Path) -> Path:
     run = database._run
     run("DROP TABLE claim")
     run("DROP TABLE progress")
+    run("DROP TABLE digest_source")
     run("UPDATE memory SET superseded_by = ''")
     database._connection.pragma("user_version", 1)
     database.close()
