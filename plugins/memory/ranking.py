@@ -29,9 +29,9 @@ class Weights:
         time: what it adds to be from the days that are asked for, or to speak of them, for what fits wholly.
     """
 
-    dense: float = 0.5
-    neighbour: float = 0.3
-    session: float = 0.3
+    dense: float = 0.6
+    neighbour: float = 0.2
+    session: float = 0.5
     asking: float = 0.15
     time: float = 2.0  # more than all else together
 
@@ -55,6 +55,7 @@ def rank(
     sessions: NDArray[np.int64],
     asking: NDArray[np.bool_],
     weights: Weights,
+    farthest: float = np.inf,
 ) -> Ranking:
     """Rank candidates.
 
@@ -65,10 +66,11 @@ def rank(
         sessions: a number for the session of each.
         asking: which of them ask something themselves.
         weights: see there.
+        farthest: the cosine of the farthest memory, candidate or not, as far as it is known.
     """
-    # BM25 has a natural floor, which the least of the candidates is not; cosines have none.
+    # What shares nothing is the floor of both: candidates are the best few, and the least of them shares much.
     words = lexical / lexical.max(initial=np.finfo(np.float32).tiny)
-    meaning = _known_or_words(dense, words) if dense is not None else np.zeros_like(lexical)
+    meaning = _known_or_words(dense, words, farthest) if dense is not None else np.zeros_like(lexical)
     share = weights.dense if dense is not None else 0.0
     fused = (1 - share) * words + share * meaning
     near = best_neighbour(fused, beside)
@@ -77,22 +79,22 @@ def rank(
     return Ranking(scores, words, meaning, near, around)
 
 
-def min_max(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The values stretched to 0 to 1; all 0 where they are all equal."""
+def min_max(values: NDArray[np.float32], least: float = np.inf) -> NDArray[np.float32]:
+    """The values stretched to 0 to 1, from `least` if that is less; all 0 where they are all equal."""
     if not len(values):
         return values
-    low, high = values.min(), values.max()
+    low, high = min(values.min(), np.float32(least)), values.max()
     return (values - low) / (high - low) if high > low else np.zeros_like(values)
 
 
-def _known_or_words(dense: NDArray[np.float32], words: NDArray[np.float32]) -> NDArray[np.float32]:
+def _known_or_words(dense: NDArray[np.float32], words: NDArray[np.float32], farthest: float) -> NDArray[np.float32]:
     """Cosines stretched to 0 to 1. What has no vector yet is judged by its words alone.
 
     While all memories are embedded again, the old ones come last; as the farthest, none of them would be found.
     """
     known = np.isfinite(dense)
     found = words.copy()
-    found[known] = min_max(dense[known])
+    found[known] = min_max(dense[known], farthest)
     return found
 
 

@@ -66,6 +66,11 @@ class Meaning:
     cosines: NDArray[np.float32]
     related_from: float
 
+    @property
+    def farthest(self) -> float:
+        """The least of the cosines."""
+        return float(self.cosines.min(initial=np.inf))
+
     def nearest(self, count: int) -> list[int]:
         """The numbers of the nearest memories."""
         if len(self.cosines) <= count:
@@ -89,6 +94,7 @@ class Candidates:
         share: how much of the question each has words for, 0 to 1.
         cosines: how near each is in meaning; `None` without an embedder.
         related_from: see `Embedder`.
+        farthest: the least cosine of all memories, candidates or not.
         beside: shape (rows, 2): the places of what was said just before and after; -1 where it is no candidate.
         sessions: a number for the session of each.
         asking: which of them ask something themselves.
@@ -103,6 +109,7 @@ class Candidates:
     share: NDArray[np.float32]
     cosines: NDArray[np.float32] | None
     related_from: float
+    farthest: float
     beside: NDArray[np.int64]
     sessions: NDArray[np.int64]
     asking: NDArray[np.bool_]
@@ -176,6 +183,7 @@ def candidates(
         share,
         cosines,
         related_from,
+        meaning.farthest if meaning is not None else np.inf,
         beside,
         _sessions(rows),
         asking=np.array([asks(row.memory.text) for row in rows], dtype=np.bool_),
@@ -189,7 +197,15 @@ def candidates(
 def ranked(found: Candidates, weights: Weights) -> list[Recalled]:
     """The candidates with their scores, the best first."""
     cosines, beside = found.cosines, found.beside
-    ranking = rank(found.words, cosines, beside=beside, sessions=found.sessions, asking=found.asking, weights=weights)
+    ranking = rank(
+        found.words,
+        cosines,
+        beside=beside,
+        sessions=found.sessions,
+        asking=found.asking,
+        weights=weights,
+        farthest=found.farthest,
+    )
     fits = found.share if cosines is None else np.maximum(found.share, _related(cosines, found.related_from))
     fits = np.maximum(fits, NEIGHBOUR_SHARE * best_neighbour(fits, beside))
     parts = {"words": ranking.lexical, "neighbour": ranking.neighbour, "session": ranking.session}

@@ -112,7 +112,9 @@ def test_an_answer_without_text_is_no_measurement(answer: Answer):
 
 def test_rows_are_chosen_by_name_or_beginning():
     """`streams` is all of them, `streams-4` is one."""
-    assert ["streams-1", "streams-4", "streams-16", "streams-32"] == [r.name for r in chosen_rows(["streams"], all_rows())]
+    assert ["streams-1", "streams-4", "streams-16", "streams-32"] == [
+        r.name for r in chosen_rows(["streams"], all_rows())
+    ]
     assert ["streams-4"] == [r.name for r in chosen_rows(["streams-4"], all_rows())]
     assert len(all_rows()) == len(chosen_rows([], all_rows()))
 
