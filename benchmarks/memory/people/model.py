@@ -67,6 +67,8 @@ class Question:
             enough elsewhere, and there is none where it is `never`.
         outdated: ids of the turns that answered before the newest did; only where the kind is `changed`.
         similar: ids of the turns about the same thing at another time; only where the kind is `time`.
+        mentioned: whether what the question is about ever came up; of use only where the kind is `never`. If it did,
+            only what is asked of it was not told, and recalling the rest is useful. If not, there is nothing to recall.
     """
 
     id: str
@@ -77,6 +79,14 @@ class Question:
     evidence: tuple[str, ...] = ()
     outdated: tuple[str, ...] = ()
     similar: tuple[str, ...] = ()
+    mentioned: bool = True
+
+    @property
+    def sort(self) -> str:
+        """The kind, and where it is `never`, which of the two: `never untold` or `never unmentioned`."""
+        if self.kind != "never":
+            return self.kind
+        return "never untold" if self.mentioned else "never unmentioned"
 
     @property
     def needs_all(self) -> bool:

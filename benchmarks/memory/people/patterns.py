@@ -9,7 +9,8 @@ A person's file begins with `name:`, `voice:` and `now:` (the day of the questio
     ? two dog cat | …                                                both of these are needed
     ? time dog ! cat | …                                             the dog is in the time asked for, the cat is not
     ? changed dog < cat | …                                          the dog is newer than the cat
-    ? never | …
+    ? never | …                                              what it is about was told, but not what it asks for
+    ? never ! piano keys | …                                 it never came up: nobody says any of these words
 
 A topic's file has lines of these forms, where `{x}` stands for the thing that is talked about:
 
@@ -58,12 +59,18 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question about keys; `others` are its outdated or similar ones."""
+    """A question about keys.
+
+    Attributes:
+        others: the keys of what is outdated or similar.
+        unsaid: words for what the question is about, where it never came up; no turn of the person has any of them.
+    """
 
     kind: Kind
     keys: tuple[str, ...]
     others: tuple[str, ...]
     text: str
+    unsaid: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -174,10 +181,15 @@ def _lines(text: str) -> list[str]:
 
 
 def _asked(match: re.Match[str], line: str) -> Asked:
-    kind, keys, others, text = match.groups()
+    kind, text = match[1], match[4].strip()
+    keys, others = tuple(match[2].split()), tuple((match[3] or "").split())
     if kind not in KINDS:
         raise BadPatternError(line)
-    return Asked(cast("Kind", kind), tuple(keys.split()), tuple((others or "").split()), text.strip())
+    if kind == "never":
+        if keys or (match[3] is not None and not others):
+            raise BadPatternError(line)
+        return Asked("never", (), (), text, unsaid=others)
+    return Asked(cast("Kind", kind), keys, others, text)
 
 
 def _tell(found: Life, match: re.Match[str], line: str) -> None:

@@ -42,12 +42,17 @@ class Injected:
 
     Attributes:
         silent: of what was never said, how often nothing is injected.
+        silent_unmentioned: the same where what is asked about never came up: all that is injected there is noise.
+        silent_untold: the same where it came up, and only the answer was not told. What was said of it may be of use
+            there: silence is not the only right thing, and this share need not be high.
         right: of what was said, how often some of the evidence is injected.
         right_by_kind: the same for each answerable kind.
         outdated: of the changed facts, how often the outdated one is injected without the newest.
     """
 
     silent: float
+    silent_unmentioned: float
+    silent_untold: float
     right: float
     right_by_kind: Mapping[Kind, float]
     outdated: float
@@ -78,12 +83,13 @@ def score_ranking(questions: Sequence[Question], ranker: Ranker, k: int = K) -> 
 def score_injection(questions: Sequence[Question], injector: Injector) -> Injected:
     """What the threshold does: silence where nothing was said, and evidence where something was."""
     right: dict[Kind, list[float]] = {kind: [] for kind in ANSWERABLE}
-    silent: list[float] = []
+    unmentioned: list[float] = []
+    untold: list[float] = []
     outdated: list[float] = []
     for question in questions:
         injected = set(injector(question.person, question.text, question.asked_at))
         if question.kind == "never":
-            silent.append(float(not injected))
+            (untold if question.mentioned else unmentioned).append(float(not injected))
             continue
         fits = bool(injected & set(question.evidence))
         right[question.kind].append(float(fits))
@@ -91,7 +97,12 @@ def score_injection(questions: Sequence[Question], injector: Injector) -> Inject
             outdated.append(float(not fits and bool(injected & set(question.outdated))))
     everything = [value for values in right.values() for value in values]
     return Injected(
-        _mean(silent), _mean(everything), {kind: _mean(values) for kind, values in right.items()}, _mean(outdated)
+        silent=_mean(unmentioned + untold),
+        silent_unmentioned=_mean(unmentioned),
+        silent_untold=_mean(untold),
+        right=_mean(everything),
+        right_by_kind={kind: _mean(values) for kind, values in right.items()},
+        outdated=_mean(outdated),
     )
 
 

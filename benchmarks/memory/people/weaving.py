@@ -110,6 +110,7 @@ class _Loom:
             tuple(self._keys[key] for key in asked.keys),
             others if asked.kind == "changed" else (),
             others if asked.kind == "time" else (),
+            mentioned=not asked.unsaid,
         )
 
 

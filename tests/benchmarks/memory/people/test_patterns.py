@@ -17,6 +17,7 @@ now: 2026-05-01
 25-06-01 cat | 猫に替わりました。 | そうですか。
 ? changed cat < dog | 今は何がいますか。
 ? never | 犬の年は？
+? never ! 鳥 インコ | 鳥は何羽？
 """
 
 
@@ -29,10 +30,22 @@ def test_a_person_is_read_with_days_and_questions():
     told = [Exchange("dog", "犬がいます。", "いいですね。"), Exchange("", "雨です。", "はい。")]
     assert told == found.days[0].exchanges
     changed = Asked("changed", ("cat",), ("dog",), "今は何がいますか。")
-    assert [changed, Asked("never", (), (), "犬の年は？")] == found.questions
+    untold = Asked("never", (), (), "犬の年は？")
+    unmentioned = Asked("never", (), (), "鳥は何羽？", unsaid=("鳥", "インコ"))
+    assert [changed, untold, unmentioned] == found.questions
 
 
-@pytest.mark.parametrize("line", ["? perhaps dog | 何？", "+ dog | 先に。 | はい。", "age: 20", "かんたん"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "? perhaps dog | 何？",
+        "? never dog | 何？",
+        "? never ! | 何？",
+        "+ dog | 先に。 | はい。",
+        "age: 20",
+        "かんたん",
+    ],
+)
 def test_an_odd_line_is_named(line: str):
     """A slip in a file stops the benchmark instead of changing it."""
     with pytest.raises(BadPatternError, match=line[:5].replace("+", r"\+").replace("?", r"\?")):

@@ -14,8 +14,9 @@ SINGLE = Question("s", "p", "single", "犬は？", 1, ("a", "b"))
 TWO = Question("t", "p", "two", "犬と猫は？", 1, ("a", "c"))
 TIME = Question("m", "p", "time", "昨日は？", 1, ("d",), similar=("e",))
 CHANGED = Question("c", "p", "changed", "今は？", 1, ("new",), outdated=("old",))
-NEVER = Question("n", "p", "never", "鳥は？", 1)
-ALL = (SINGLE, TWO, TIME, CHANGED, NEVER)
+UNTOLD = Question("u", "p", "never", "犬の年は？", 1)
+UNMENTIONED = Question("n", "p", "never", "鳥は？", 1, mentioned=False)
+ALL = (SINGLE, TWO, TIME, CHANGED, UNTOLD, UNMENTIONED)
 
 
 def ranking(answers: Mapping[str, Sequence[str]]) -> Ranker:
@@ -76,6 +77,14 @@ def test_silence_and_right_answers_are_told_apart():
     assert (1.0, 0.0) == (nothing.silent, nothing.right)
     assert (0.0, 1.0) == (much.silent, much.right)
     assert {"single": 1.0, "two": 1.0, "time": 1.0, "changed": 1.0} == much.right_by_kind
+
+
+def test_silence_is_counted_for_each_sort_of_what_was_never_said():
+    """Who speaks of what is known is not taken for one who speaks of what never came up."""
+    found = score_injection(ALL, injecting({"犬の年は？": ["a"]}))
+
+    assert (0.5, 1.0, 0.0) == (found.silent, found.silent_unmentioned, found.silent_untold)
+    assert math.isnan(score_injection([UNTOLD], injecting({})).silent_unmentioned)
 
 
 def test_an_outdated_fact_alone_is_counted():
