@@ -51,6 +51,8 @@ def statistics(benchmark: Benchmark) -> Iterable[str]:
     yield f"characters {sum(len(turn.text) for turn in turns.values())}"
     kinds = Counter(question.kind for question in benchmark.questions)
     yield "questions " + ", ".join(f"{kind} {kinds[kind]}" for kind in KINDS)
+    sorts = Counter(question.sort for question in benchmark.questions if question.kind == "never")
+    yield ", ".join(f"{sort} {count}" for sort, count in sorted(sorts.items()))
     shares = {kind: [of_question(q, turns) for q in benchmark.questions if q.kind == kind] for kind in ANSWERABLE}
     for kind, values in (*shares.items(), ("all", [value for some in shares.values() for value in some])):
         low, middle, high = quantiles(values, n=4)
@@ -65,7 +67,7 @@ def review(benchmark: Benchmark) -> Iterable[str]:
     turns, said_at = benchmark.turns(), benchmark.said_at()
     for question in benchmark.questions:
         share = of_question(question, turns)
-        yield f"{question.id} {question.kind} {day_of(question.asked_at)} {share:.2f}  {question.text}"
+        yield f"{question.id} {question.sort} {day_of(question.asked_at)} {share:.2f}  {question.text}"
         marks = (("+", question.evidence), ("-", question.outdated), ("~", question.similar))
         for mark, id_ in ((mark, id_) for mark, ids in marks for id_ in ids):
             yield f"    {mark} {day_of(said_at[id_])} {turns[id_].text}"

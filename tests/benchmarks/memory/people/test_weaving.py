@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 
 from benchmarks.memory.people.model import JAPAN, KINDS, Benchmark, day_of
 from benchmarks.memory.people.overlap import of_question
-from benchmarks.memory.people.patterns import lives
+from benchmarks.memory.people.patterns import HERE, lives
 from benchmarks.memory.people.periods import period
 from benchmarks.memory.people.weaving import generate
 
@@ -101,6 +101,30 @@ def test_kinds_have_the_evidence_that_they_promise(people: Benchmark):
             assert counts[question.kind] == found, question.id
         if question.needs_all:
             assert 2 == len({id_.rpartition("-")[0] for id_ in question.evidence}), question.id
+
+
+def test_half_of_what_was_never_said_is_about_what_never_came_up(people: Benchmark):
+    """Two of each sort for everybody; whatever can be answered was mentioned."""
+    sorts = Counter((question.person, question.sort) for question in people.questions if question.kind == "never")
+
+    assert {"never untold", "never unmentioned"} == {sort for _, sort in sorts}
+    assert 40 == len(sorts)
+    assert {2} == set(sorts.values())
+    assert all(question.mentioned for question in people.questions if question.kind != "never")
+
+
+def test_nobody_says_a_word_of_what_never_came_up():
+    """Neither the person nor the assistant can, with any seed; and a question has at least one of its words itself."""
+    talk = [line for path in (HERE / "talk").glob("*.txt") for line in path.read_text("utf-8").splitlines()]
+    for life in lives():
+        told = [text for day in life.days for exchange in day.exchanges for text in (exchange.user, exchange.assistant)]
+        told += [line for line in talk if line.startswith(("= ", f"{life.voice} "))]
+        said = "\n".join(told).casefold()
+        for asked in life.questions:
+            words = [word.casefold() for word in asked.unsaid]
+
+            assert not words or any(word in asked.text.casefold() for word in words), asked.text
+            assert not [word for word in words if word in said], asked.text
 
 
 def test_changed_facts_are_newer_than_what_they_replace(people: Benchmark):
