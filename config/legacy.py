@@ -51,5 +51,6 @@ OLD_PATHS = frozenset({"MODEL_MAP_FILE", "TAG_CACHE_FILE", "TAG_OLLAMA_FILE", "C
 # HOST is exported by some shells (csh, zsh setups) as the machine's name, which is no bind address to trust.
 DOTENV_ONLY = frozenset({"HOST"})
 
-# Variables under the HOSHIKAGE_ prefix that steer the reading of settings and are none themselves.
-STEERING = frozenset({"ENV", "PROJECT_DIR", "CONFIG_PATH", "LIB_PATH"})
+# Variables under the HOSHIKAGE_ prefix that are no settings: they steer how these are read, and the last one is the key
+# that commands send to the server.
+STEERING = frozenset({"ENV", "PROJECT_DIR", "CONFIG_PATH", "LIB_PATH", "API_KEY"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -140,12 +141,13 @@ def stats(*, user: User = "", project: Project = "", key: Key = "", port: Port =
     print_table(table)
 
 
-def _who(user: str, project: str, key: str) -> dict[str, str]:
+def _who(user: str, project: str, key: str) -> dict[str, bytes]:
+    """The headers, in bytes: httpx itself would write no names but ASCII."""
     given = {"X-Hoshikage-User": user, "X-Hoshikage-Project": project, "Authorization": f"Bearer {key}" if key else ""}
-    return {name: value for name, value in given.items() if value}
+    return {name: os.fsencode(value) for name, value in given.items() if value}
 
 
-def _ask(method: str, path: str, port: int | None, headers: dict[str, str], **parts: Any) -> Any:
+def _ask(method: str, path: str, port: int | None, headers: dict[str, bytes], **parts: Any) -> Any:
     return ask_server(method, f"/v1/memories{path}", port, headers=headers, **parts).json()
 
 

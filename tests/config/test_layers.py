@@ -220,7 +220,7 @@ def test_tilde_in_the_named_file_is_the_home_folder(project, home):
     assert "mine" == clock_of(load(project, HOSHIKAGE_CONFIG_PATH="~/mine.env")).zone
 
 
-@pytest.mark.parametrize("name", ["ENV", "PROJECT_DIR", "CONFIG_PATH", "LIB_PATH"])
+@pytest.mark.parametrize("name", ["ENV", "PROJECT_DIR", "CONFIG_PATH", "LIB_PATH", "API_KEY"])
 def test_steering_variables_are_no_settings(project, name: str):
     """Variables that steer the reading of settings are not taken for unknown settings."""
     value = {"ENV": "testing"}.get(name, "/nowhere")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,21 @@ from tests.core.cli.conftest import CommandLine
 from tests.server import ServerProcess
 
 FACT = "My cat is called Mikan."
+NUMBERS = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """One for all tests: each has a key of its own."""
+    running = ServerProcess(tmp_path_factory.mktemp("data"))
+    yield running
+    running.stop()
 
 
 @pytest.fixture
-def said(hoshikage: CommandLine):
+def said(server: ServerProcess) -> Callable[..., str]:
     """What a command that succeeds prints, with a server beside it."""
-    server = ServerProcess(hoshikage.data_dir)
+    hoshikage = CommandLine(server.data_dir, {"HOSHIKAGE_API_KEY": f"key-{next(NUMBERS)}"})
     port = server.url.rpartition(":")[2]
 
     def run(*arguments: str, status: int = 0) -> str:
@@ -25,8 +35,7 @@ def said(hoshikage: CommandLine):
         assert status == done.returncode, done.stderr
         return done.stdout + done.stderr
 
-    yield run
-    server.stop()
+    return run
 
 
 def test_a_note_is_written_found_corrected_and_forgotten(said: Callable[..., str]):
@@ -44,12 +53,12 @@ def test_a_note_is_written_found_corrected_and_forgotten(said: Callable[..., str
 
 
 def test_each_user_has_their_own(said: Callable[..., str]):
-    """By name, by key and by project."""
-    said("add", FACT, "--user", "ann")
-    others = [said("list", "--json", *who) for who in ((), ("--user", "bob"), ("--user", "ann", "--key", "k"))]
+    """By name, in any script, and by key."""
+    said("add", FACT, "--user", "花子")
+    others = [said("list", "--json", *who) for who in ((), ("--user", "花"), ("--user", "花子", "--key", "k"))]
 
     assert ["[]\n"] * 3 == others
-    assert FACT in said("list", "--user", "ann")
+    assert FACT in said("list", "--user", "花子")
 
 
 def test_export_and_import(said: Callable[..., str], tmp_path: Path):
