@@ -31,7 +31,7 @@ from hoshikage.core.pins import Pins
 from hoshikage.core.pipeline import Extensions, Pipeline
 from hoshikage.core.pulled import PulledModels
 from hoshikage.core.pulling import Pulls
-from hoshikage.core.recall import with_memory_by_name
+from hoshikage.core.recall import model_by_name, switched_on
 from hoshikage.core.receipts import ReceiptBook
 from hoshikage.core.registry import Registry, RegistryFiles
 from hoshikage.core.residence import Residence
@@ -212,26 +212,26 @@ class Kernel:
 
     def chat(self, request: ChatRequest, caller: Caller) -> AsyncGenerator[StreamEvent, None]:
         """See `ServerApi.chat`."""
-        name, caller = with_memory_by_name(request.model, caller)
-        return self._pipeline.chat(request, self._catalog.model(name), caller)
+        record, with_memory = model_by_name(request.model, self._catalog.model)
+        return self._pipeline.chat(request, record, switched_on(caller) if with_memory else caller)
 
     async def embed(self, request: EmbedRequest, caller: Caller) -> tuple[Embeddings, Receipt]:
         """See `ServerApi.embed`."""
-        return await self._pipeline.embed(request, self._catalog.model(request.model), caller)
+        return await self._pipeline.embed(request, self.model(request.model), caller)
 
     async def rerank(self, request: RerankRequest, caller: Caller) -> tuple[Scores, Receipt]:
         """See `ServerApi.rerank`."""
-        return await self._pipeline.rerank(request, self._catalog.model(request.model), caller)
+        return await self._pipeline.rerank(request, self.model(request.model), caller)
 
     async def tokenize(self, model: str, text: str, *, special: bool, caller: Caller) -> tuple[int, ...]:
         """See `ServerApi.tokenize`."""
         del caller  # as for `load`
-        return await self._pipeline.tokenize(text, self._catalog.model(model), special=special)
+        return await self._pipeline.tokenize(text, self.model(model), special=special)
 
     async def detokenize(self, model: str, tokens: tuple[int, ...], *, caller: Caller) -> str:
         """See `ServerApi.detokenize`."""
         del caller  # as for `load`
-        return await self._pipeline.detokenize(tokens, self._catalog.model(model))
+        return await self._pipeline.detokenize(tokens, self.model(model))
 
     async def capabilities(self, record: ModelRecord) -> frozenset[str]:
         """See `ServerApi.capabilities`."""
@@ -244,7 +244,7 @@ class Kernel:
 
     def model(self, name: str) -> ModelRecord:
         """See `ServerApi.model`."""
-        return self._catalog.model(name)
+        return model_by_name(name, self._catalog.model)[0]
 
     async def facts(self, record: ModelRecord, *, strict: bool = False) -> ModelFacts:
         """See `ServerApi.facts`."""
@@ -259,28 +259,28 @@ class Kernel:
     ) -> None:
         """See `ServerApi.load`."""
         del caller  # fairness between callers is a later concern
-        record = self._catalog.model(name)
+        record = self.model(name)
         await self._pipeline.load(record, keep_alive_s=keep_alive_s, context_length=context_length)
 
     async def unload(self, name: str) -> None:
         """See `ServerApi.unload`."""
-        self._residence.ask_to_unload(self._catalog.model(name))
+        self._residence.ask_to_unload(self.model(name))
 
     async def stage(self, name: str) -> None:
         """See `ServerApi.stage`."""
-        await self._storage.stage(self._catalog.model(name))
+        await self._storage.stage(self.model(name))
 
     async def unstage(self, name: str) -> bool:
         """See `ServerApi.unstage`."""
-        return await self._storage.unstage(self._catalog.model(name))
+        return await self._storage.unstage(self.model(name))
 
     async def pin(self, name: str, *, pinned: bool) -> None:
         """See `ServerApi.pin`."""
-        await self._residence.pin(self._catalog.model(name), pinned=pinned)
+        await self._residence.pin(self.model(name), pinned=pinned)
 
     async def forecast(self, name: str, *, context_length: int, parallel: int) -> LoadForecast:
         """See `ServerApi.forecast`."""
-        return await self._forecaster.forecast(self._catalog.model(name), context_length, parallel)
+        return await self._forecaster.forecast(self.model(name), context_length, parallel)
 
     def status(self) -> KernelStatus:
         """See `ServerApi.status`."""

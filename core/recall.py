@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from hoshikage.core.contracts import RecalledItem
+from hoshikage.core.errors import ModelNotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from hoshikage.core.contracts import Caller, Message, Recall
+    from hoshikage.core.contracts import Caller, Message, ModelRecord, Recall
 
-SUFFIX: Final = "+memory"
+# At the end of a name, or before its tag: many clients put `:latest` behind every name that has none.
+_SUFFIX: Final = re.compile(r"\+memory(?=(?::[^/:]*)?\Z)", re.IGNORECASE)
 
 
 def with_block(messages: Sequence[Message], block: str) -> tuple[Message, ...]:
@@ -34,15 +37,31 @@ def items_of(recall: Recall) -> tuple[RecalledItem, ...]:
     return tuple(RecalledItem(item.memory.id, item.score, item.why) for item in recall.items)
 
 
-def with_memory_by_name(model: str, caller: Caller) -> tuple[str, Caller]:
-    """A model name that ends in `+memory` switches memory on, for clients that can set nothing else.
+def model_by_name(name: str, find: Callable[[str], ModelRecord]) -> tuple[ModelRecord, bool]:
+    """Find a model, also by its name with `+memory`, which clients that can set nothing else switch memory on by.
 
-    What the request says of memory elsewhere wins.
+    Args:
+        name: as the client gives it.
+        find: the model that a name means; raises `ModelNotFound`.
 
     Returns:
-        The name without it, and the caller as it is to be taken.
+        The model, and whether the name switches memory on. One that is itself called so is meant first, and does not.
+
+    Raises:
+        ModelNotFound: neither is there.
     """
-    if not model.endswith(SUFFIX):
-        return model, caller
-    use = replace(caller.memory, mode=caller.memory.mode or "on")
-    return model.removesuffix(SUFFIX), replace(caller, memory=use)
+    try:
+        return find(name), False
+    except ModelNotFound:
+        without = _SUFFIX.sub("", name)
+        if without == name:
+            raise
+    try:
+        return find(without), True
+    except ModelNotFound:
+        raise ModelNotFound(name) from None
+
+
+def switched_on(caller: Caller) -> Caller:
+    """The caller of a model whose name switches memory on; what the request says of it elsewhere wins."""
+    return replace(caller, memory=replace(caller.memory, mode=caller.memory.mode or "on"))

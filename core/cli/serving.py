@@ -14,6 +14,7 @@ from hoshikage.core.cli.sizes import size
 from hoshikage.core.cli.start import Json, Port, assembly, server_url
 from hoshikage.core.cli.tables import new_table, print_table
 from hoshikage.core.errors import HoshikageError
+from hoshikage.core.recall import model_by_name
 from hoshikage.core.settings import ServerSettings
 
 PROBE_LIMIT_S = 5.0
@@ -53,7 +54,7 @@ def run(
 ) -> None:
     """Ask a model: through the running server, or without one by loading the model here."""
     here = assembly()
-    here.catalog.model(name)
+    model_by_name(name, here.catalog.model)
     url = server_url(here.settings, port)
     with Conversation.open(here, name, url=url if is_up(url) else None) as conversation:
         if prompt is None and not sys.stdin.isatty():

@@ -156,7 +156,7 @@ class ServerApi(Protocol):
         ...
 
     def model(self, name: str) -> ModelRecord:
-        """Find a model: case does not matter, and no tag means `:latest`.
+        """Find a model: case does not matter, no tag means `:latest`, and `name+memory` is the model `name`.
 
         Raises:
             ModelNotFound: no model has the name.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import re
+import unicodedata
 import uuid
 from typing import TYPE_CHECKING, cast, get_args
 from urllib.parse import urlsplit
@@ -39,7 +40,8 @@ ALLOW_HEADERS = (
 STAINLESS = "x-stainless-"
 
 KEY_DIGITS = 16
-MAX_NAME_CHARS = 200
+MAX_NAME_CHARS = 256
+UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})  # controls, halves of surrogate pairs, ends of lines and paragraphs
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
@@ -107,15 +109,24 @@ def request_id_of(header: str | None) -> str:
     return header if header and _REQUEST_ID.fullmatch(header) else uuid.uuid4().hex
 
 
-def caller_of(request: Request) -> Caller:
-    """Who sent a request, as far as HTTP says."""
+def caller_of(request: Request, *, session_id: str = "") -> Caller:
+    """Who sent a request, as far as HTTP says.
+
+    Args:
+        request: with its headers.
+        session_id: the conversation as the body names it; the header `X-Hoshikage-Session` wins.
+
+    Raises:
+        InvalidRequest: a header of long-term memory is not allowed.
+    """
     address = request.remote_addr or ""
     agent = request.headers.get("User-Agent", "")[:200]
-    return Caller(address, agent, key=caller_key(request.headers, address), memory=memory_use(request.headers))
+    use = memory_use(request.headers, session_id=session_id)
+    return Caller(address, agent, key=caller_key(request.headers, address), memory=use)
 
 
-def memory_use(headers: Headers) -> MemoryUse:
-    """What the headers say of long-term memory.
+def memory_use(headers: Headers, *, session_id: str = "") -> MemoryUse:
+    """What the headers say of long-term memory, and the body, see `caller_of`.
 
     Raises:
         InvalidRequest: a value is not allowed.
@@ -125,19 +136,39 @@ def memory_use(headers: Headers) -> MemoryUse:
         raise InvalidRequest(
             f"the header X-Hoshikage-Memory is {mode[:40]!r}; it must be off, read or on", param="X-Hoshikage-Memory"
         )
-    return MemoryUse(
-        cast("MemoryMode | None", mode or None),
-        **{name: _name(headers, f"X-Hoshikage-{name.title()}") for name in ("user", "project", "session")},
-    )
+    user, project, session = (_name(headers, f"X-Hoshikage-{name}") for name in ("User", "Project", "Session"))
+    return MemoryUse(cast("MemoryMode | None", mode or None), user, project, session or session_id)
+
+
+def check_name(name: str, field: str) -> str:
+    """A name that a client gives to a person or a conversation, without the blanks around it.
+
+    Raises:
+        InvalidRequest: it is too long, or more than a line of text.
+    """
+    name = name.strip(" \t")
+    if problem := problem_of_name(name):
+        raise InvalidRequest(f"{field}: {problem}", param=field.rpartition(" ")[2])
+    return name
+
+
+def problem_of_name(name: str) -> str:
+    """What is wrong with a name; empty where nothing is."""
+    if len(name) > MAX_NAME_CHARS:
+        return f"it has {len(name)} characters; {MAX_NAME_CHARS} are allowed"
+    for place, character in enumerate(name):
+        if unicodedata.category(character) in UNPRINTABLE:
+            return f"it has {character!a} at place {place}; a name is one line of text"
+    return ""
 
 
 def _name(headers: Headers, header: str) -> str:
-    name = headers.get(header, "").strip()
-    if len(name) > MAX_NAME_CHARS:
-        raise InvalidRequest(
-            f"the header {header} has {len(name)} characters; {MAX_NAME_CHARS} are allowed", param=header
-        )
-    return name
+    """A name from a header, whose bytes are UTF-8; Quart reads them as Latin-1."""
+    try:
+        name = headers.get(header, "").encode("latin-1").decode()
+    except UnicodeError as error:
+        raise InvalidRequest(f"the header {header} is no UTF-8: {error}", param=header) from error
+    return check_name(name, f"the header {header}")
 
 
 def caller_key(headers: Headers, address: str) -> str:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from hoshikage import Memory, Recalled
 
 YEAR_9999_S: Final = 253_370_764_800  # its first second; a day later than it can be none in some time zones
-Name = Annotated[str, msgspec.Meta(max_length=200)]
+Name = Annotated[str, msgspec.Meta(max_length=256)]
 
 
 class NewMemory(msgspec.Struct, frozen=True):

@@ -106,6 +106,7 @@ class AnswerBody(RunningBody, frozen=True, kw_only=True):
     think: bool | str | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
+    session_id: str | None = None  # not Ollama's: the conversation, for long-term memory
 
 
 class ChatBody(AnswerBody, frozen=True, kw_only=True):

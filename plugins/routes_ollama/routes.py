@@ -10,7 +10,7 @@ from quart import Blueprint, Response, g, request
 from hoshikage import RouteGroup
 from hoshikage.core.errors import NotSupported
 from hoshikage.core.http.body import read_body
-from hoshikage.core.http.callers import caller_of
+from hoshikage.core.http.callers import caller_of, check_name
 from hoshikage.core.http.durations import keep_alive_s
 from hoshikage.core.http.stream import streams
 from hoshikage.plugins.routes_ollama.answers import NdjsonEncoder, loading_row, whole_body
@@ -101,7 +101,7 @@ def add_answer_routes(blueprint: Blueprint, server: ServerApi) -> None:
         body = await read_body(ChatBody)
         if not body.messages:
             return await load_only(server, "chat", body)
-        return await answer(server, "chat", chat_request(body, g.request_id))
+        return await answer(server, "chat", chat_request(body, g.request_id), body)
 
     @blueprint.post("/api/generate")
     async def generate() -> Response:
@@ -110,12 +110,13 @@ def add_answer_routes(blueprint: Blueprint, server: ServerApi) -> None:
             return await load_only(server, "generate", body)
         wanted = generate_request(body, g.request_id)
         await check_able(server, wanted)
-        return await answer(server, "generate", wanted)
+        return await answer(server, "generate", wanted, body)
 
 
-async def answer(server: ServerApi, kind: Kind, wanted: ChatRequest) -> Response:
+async def answer(server: ServerApi, kind: Kind, wanted: ChatRequest, body: AnswerBody) -> Response:
     """Answer as a stream, or in one piece."""
-    events = in_ollamas_words(server.chat(wanted, caller_of(request)), wanted.model)
+    caller = caller_of(request, session_id=check_name(body.session_id or "", "session_id"))
+    events = in_ollamas_words(server.chat(wanted, caller), wanted.model)
     if wanted.stream:
         return await streams().respond(events, NdjsonEncoder(kind, wanted))
     return json_response(whole_body(kind, wanted, await streams().collect(events)))

@@ -202,7 +202,9 @@ class ChatBody(GenerationBody, frozen=True, kw_only=True):
     function_call: str | FunctionRef | None = None
     reasoning_effort: str | None = None
     modalities: list[str] | None = None
+    metadata: Any = None  # the client's own; a conversation may be named there
 
+    session_id: str | None = None
     think: bool | str | None = None
     thinking_budget: Annotated[int, Meta(ge=-1, le=INT32_MAX)] | None = None
     thinking_budget_tokens: Annotated[int, Meta(ge=-1, le=INT32_MAX)] | None = None

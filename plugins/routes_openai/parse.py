@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hoshikage import Adapter, ChatRequest, Sampling
 from hoshikage.core.errors import InvalidRequest, NotSupported
+from hoshikage.core.http.callers import check_name, problem_of_name
 from hoshikage.core.http.durations import keep_alive_s
 from hoshikage.plugins.routes_openai.constraints import constraint
 from hoshikage.plugins.routes_openai.messages import conversation
@@ -72,6 +73,20 @@ def sampling(body: GenerationBody) -> Sampling:
 def asks_for_usage(body: GenerationBody) -> bool:
     """Whether a stream is to end with the token counts."""
     return bool(body.stream_options and body.stream_options.include_usage)
+
+
+def session_of(body: ChatBody) -> str:
+    """The conversation as a body names it: by `session_id`, or else in `metadata`, where official clients can put it.
+
+    Metadata are the client's own affair, so what can be no name there is passed over.
+
+    Raises:
+        InvalidRequest: `session_id` can be no name.
+    """
+    if body.session_id:
+        return check_name(body.session_id, "session_id")
+    named = body.metadata.get("session_id") if isinstance(body.metadata, dict) else None
+    return named if isinstance(named, str) and not problem_of_name(named) else ""
 
 
 def _stop(given: str | list[str] | None) -> tuple[str, ...]:

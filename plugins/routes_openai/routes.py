@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from quart import Blueprint, g, request
@@ -10,6 +11,7 @@ from hoshikage import RouteGroup
 from hoshikage.core.http.body import read_body
 from hoshikage.core.http.callers import caller_of
 from hoshikage.core.http.stream import streams
+from hoshikage.core.names import name_key
 from hoshikage.plugins.routes_openai.batch import merged
 from hoshikage.plugins.routes_openai.bodies import ChatBody, CompletionBody
 from hoshikage.plugins.routes_openai.chats import ChatEncoder, Wording, chat_body
@@ -21,7 +23,7 @@ from hoshikage.plugins.routes_openai.completions import (
     echoes,
 )
 from hoshikage.plugins.routes_openai.format import error_body, json_response, model_body
-from hoshikage.plugins.routes_openai.parse import asks_for_usage, chat_request
+from hoshikage.plugins.routes_openai.parse import asks_for_usage, chat_request, session_of
 from hoshikage.plugins.routes_openai.tools import is_old_style
 from hoshikage.plugins.routes_openai.vector_routes import add_vector_routes
 
@@ -46,7 +48,7 @@ def openai_routes(server: ServerApi) -> RouteGroup:
         body = await read_body(ChatBody)
         wanted = chat_request(body, g.request_id)
         wording = Wording(old_style=is_old_style(body), include_usage=asks_for_usage(body))
-        events = server.chat(wanted, caller_of(request))
+        events = server.chat(wanted, caller_of(request, session_id=session_of(body)))
         if wanted.stream:
             return await streams().respond(events, ChatEncoder(wanted, wording))
         return json_response(chat_body(wanted, await streams().collect(events), wording))
@@ -85,7 +87,9 @@ def add_model_routes(blueprint: Blueprint, server: ServerApi) -> None:
 
     @blueprint.get("/v1/models/<path:name>")
     async def model(name: str) -> dict[str, Any]:
-        return model_body(server.model(name))
+        record = server.model(name)
+        by_own_name = name_key(name) == name_key(record.name)  # and not as `name+memory`, which keeps that id
+        return model_body(record if by_own_name else replace(record, name=name))
 
 
 async def prompt_texts(server: ServerApi, wanted: Sequence[ChatRequest]) -> tuple[str, ...]:

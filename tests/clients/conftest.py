@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,10 +10,13 @@ import ollama
 import openai
 import pytest
 
+from tests.clients.remembering import Remembering
+
 if TYPE_CHECKING:
     from tests.server import ServerProcess
 
 CLIENT_LIMIT_S = 60
+NUMBERS = itertools.count(1)
 
 
 @dataclass(frozen=True)
@@ -44,3 +48,9 @@ def openai_client(served: Served) -> openai.OpenAI:
 def ollama_client(served: Served) -> ollama.Client:
     """The official Ollama client."""
     return ollama.Client(host=served.url, timeout=CLIENT_LIMIT_S)
+
+
+@pytest.fixture
+def server(echo_server: ServerProcess) -> Remembering:
+    """The echo server, with memories of nobody: no other test has the keys of this one."""
+    return Remembering(echo_server, next(NUMBERS))

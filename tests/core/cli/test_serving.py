@@ -81,10 +81,10 @@ def test_healthcheck_is_0_only_with_a_server(live: tuple[ServerProcess, CommandL
 
 
 def test_run_asks_through_the_server(live: tuple[ServerProcess, CommandLine]):
-    """With a server up, `run` is its client."""
+    """With a server up, `run` is its client, also for a name that switches memory on."""
     server, hoshikage = live
 
-    done = hoshikage("run", "echo", "hello there", "--port", port_of(server))
+    done = hoshikage("run", "echo+memory", "hello there", "--port", port_of(server))
 
     assert done.stdout == "hello there\n"
     assert server.wait_for("request_done")["outcome"] == "done"

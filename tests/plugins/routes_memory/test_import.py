@@ -26,7 +26,7 @@ def server(tmp_path_factory):
         {"text": "x", "said_at": -1},
         {"text": "x", "role": "system\n- [2020-01-01] user"},
         {"text": "x", "kind": "other"},
-        {"text": "x", "session": "s" * 201},
+        {"text": "x", "session": "s" * 257},
         {"text": ""},
         {"said_at": 1},
         [],

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from hoshikage import Adapter, ChatRequest, Message, Sampling, Thinking, ToolChoice
-from hoshikage.plugins.routes_openai.parse import asks_for_usage
+from hoshikage.plugins.routes_openai.parse import asks_for_usage, session_of
 from tests.plugins.routes_openai.made import WEATHER, asked, chat, refusal
 
 SAMPLING = {
@@ -129,3 +129,29 @@ def test_usage_is_sent_to_those_who_ask():
     options = [None, {}, {"include_usage": False}, {"include_usage": True}]
 
     assert [False, False, False, True] == [asks_for_usage(chat(stream_options=o)) for o in options]
+
+
+@pytest.mark.parametrize(
+    ("fields", "session"),
+    [
+        ({}, ""),
+        ({"session_id": None}, ""),
+        ({"session_id": " s1 "}, "s1"),
+        ({"metadata": {"session_id": "s2"}}, "s2"),
+        ({"session_id": "s1", "metadata": {"session_id": "s2"}}, "s1"),
+        ({"metadata": {"session_id": 5}}, ""),
+        ({"metadata": {"session_id": "x" * 512}}, ""),
+        ({"metadata": {"session_id": "a\nb"}}, ""),
+        ({"metadata": ["session_id"]}, ""),
+        ({"user": "u", "safety_identifier": "i", "prompt_cache_key": "k"}, ""),
+    ],
+)
+def test_the_conversation_that_a_body_names(fields, session):
+    """Its own field comes first; what metadata hold that can be no name is the client's affair."""
+    assert session == session_of(chat(**fields))
+
+
+@pytest.mark.parametrize("name", ["x" * 257, "a\nb", "a\0"])
+def test_a_conversation_that_can_have_no_such_name(name):
+    """The error names the field."""
+    assert "session_id" == refusal(session_of, chat(session_id=name)).param
