@@ -85,6 +85,10 @@ class MemoryUnavailable(HoshikageError):
     code = "memory_unavailable"
 
 
+class MemoryDamaged(MemoryUnavailable):
+    """What holds the memories is damaged, so it is neither read nor written any more."""
+
+
 class ContextOverflow(InvalidRequest):
     """The prompt does not fit into the model's context."""
 

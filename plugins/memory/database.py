@@ -92,8 +92,14 @@ class Database:
         self._pending = Pending(self._connection)
         self.vectors = VectorRows(self._connection)
 
-    def close(self) -> None:
-        """Close the file. Idempotent."""
+    def close(self, *, untouched: bool = False) -> None:
+        """Close the file. Idempotent.
+
+        Args:
+            untouched: leave file and log as they are, instead of bringing what is in the log into the file.
+        """
+        if untouched:
+            self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         self._connection.close()
 
     # --- writing ---

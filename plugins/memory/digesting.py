@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import structlog
 
-from hoshikage.core.errors import HoshikageError
+from hoshikage.core.errors import HoshikageError, MemoryDamaged
 from hoshikage.plugins.memory.asking import vectors_of
 from hoshikage.plugins.memory.digest_model import write_by_model
 from hoshikage.plugins.memory.digests import digest_of, parts_of, vectors_by_words
@@ -87,6 +87,8 @@ class Digesting:
             made = 0
             try:
                 made = await self._digest_some()
+            except MemoryDamaged:
+                return  # the log says so already
             except Exception as error:  # of an embedder or a model; the next round is another one
                 log.warning("digests_not_made", reason=f"{type(error).__name__}: {error}", again_in_s=ROUND_S)
             if not made:

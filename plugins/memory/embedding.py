@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 import numpy as np
 import structlog
 
-from hoshikage.core.errors import EmbedderFailed, HoshikageError
+from hoshikage.core.errors import EmbedderFailed, HoshikageError, MemoryDamaged
 from hoshikage.plugins.memory.asking import start_embedder, vectors_of
 from hoshikage.plugins.memory.backlog import Progress, batch_size
 from hoshikage.plugins.memory.vector_cache import VectorCache
@@ -175,6 +175,8 @@ class Embedding:
                 if not done and not tidy:
                     await self._drop_others()
                     tidy = True
+            except MemoryDamaged:
+                return  # the log says so already
             except (HoshikageError, OSError) as error:
                 self._say(error)
                 await asyncio.sleep(wait_s)

@@ -7,6 +7,7 @@ import datetime
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import apsw
@@ -14,7 +15,7 @@ import structlog
 
 from hoshikage import Memory, MemoryStats, Recall
 from hoshikage.core.contracts import owner_of
-from hoshikage.core.errors import InvalidRequest, MemoryUnavailable
+from hoshikage.core.errors import InvalidRequest, MemoryDamaged, MemoryUnavailable
 from hoshikage.plugins.memory.asking import choose_embedder
 from hoshikage.plugins.memory.block import block_of
 from hoshikage.plugins.memory.database import Database, owner_name
@@ -77,6 +78,7 @@ class SqliteMemory:
         self._digesting = Digesting(digests, self._change, self._embedder_in_use) if digests is not None else None
         self._matrices: Matrices | None = None
         self._reason = "the server has not started it yet"
+        self._damage = ""  # what is wrong with the file
 
     async def start(self) -> None:
         """See `MemoryStore.start`."""
@@ -105,7 +107,7 @@ class SqliteMemory:
             await self._embedding.stop()
         for executor, database in ((self._writing, self._writer), (self._reading, self._reader)):
             if database is not None:
-                await self._in(executor, database.close)
+                await self._in(executor, partial(database.close, untouched=bool(self._damage)))
             executor.shutdown(wait=False)
         self._writer = self._reader = None
 
@@ -120,8 +122,12 @@ class SqliteMemory:
         question = newest_question(request)
         if not question:
             return Recall()
-        async with asyncio.timeout(self._settings.recall_limit_s):
-            found = await self._search(owner_of(caller), question, limit_s=self._settings.recall_limit_s * VECTOR_SHARE)
+        limit_s = self._settings.recall_limit_s
+        try:
+            async with asyncio.timeout(limit_s):
+                found = await self._search(owner_of(caller), question, limit_s=limit_s * VECTOR_SHARE)
+        except TimeoutError as error:
+            raise MemoryUnavailable(f"it took longer than the {limit_s:g} s of memory.recall_limit_s") from error
         bounds = Bounds(self._settings.max_items, self._settings.max_tokens, self._settings.threshold)
         present, past = [message.content for message in request.messages], asks_for_the_past(question)
         items = choose(found, bounds, present=present, outdated=past, question=question[-QUESTION_CHARS:])
@@ -129,7 +135,11 @@ class SqliteMemory:
 
     async def remember(self, request: ChatRequest, answer: str, receipt: Receipt) -> None:
         """See `MemoryStore.remember`."""
-        memories = turn_of(request, answer, receipt, longest=self._settings.max_text_chars)
+        longest = self._settings.max_text_chars
+        for role, text in (("user", newest_question(request)), ("assistant", answer)):
+            if len(text) > longest:
+                log.warning("turn_too_long_to_remember", role=role, characters=len(text), max_text_chars=longest)
+        memories = turn_of(request, answer, receipt, longest=longest)
         if memories:
             owner = owner_of(receipt.caller)
             await self._change(lambda database: database.write(owner, memories))
@@ -266,14 +276,28 @@ class SqliteMemory:
         return changed
 
     async def _with(self, executor: ThreadPoolExecutor, database: Database | None, call: Callable[[Database], T]) -> T:
+        if self._damage:
+            raise MemoryDamaged(self._damage)
         if database is None:
             raise MemoryUnavailable(f"there is no memory: {self._reason}")
         try:
             return await self._in(executor, lambda: call(database))
+        except (apsw.CorruptError, apsw.NotADBError) as error:
+            raise self._leave_alone(error) from error
         except apsw.Error as error:
             raise MemoryUnavailable(
                 f"{self._file} cannot be read or written: {error}; look at its disk, then try again"
             ) from error
+
+    def _leave_alone(self, error: apsw.Error) -> MemoryDamaged:
+        """Neither read nor write from now on: what is written into a damaged file makes it harder to save."""
+        if not self._damage:
+            self._damage = (
+                f"{self._file} is damaged ({error}), and is left as it is; stop the server, then move it away with the "
+                f"{FILE}-* beside it, and put a copy in its place or begin anew"
+            )
+            log.error("memory_unavailable", reason=self._damage)
+        return MemoryDamaged(self._damage)
 
     @staticmethod
     async def _in(executor: ThreadPoolExecutor, call: Callable[[], T]) -> T:

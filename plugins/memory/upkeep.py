@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from hoshikage.core.errors import HoshikageError
+from hoshikage.core.errors import HoshikageError, MemoryDamaged
 
 if TYPE_CHECKING:
     from hoshikage.plugins.memory.embedding import Write
@@ -45,5 +45,7 @@ class Upkeep:
             done = 1
             while done:
                 done = await self._write(lambda database: database.read_claims(limit=CLAIMS_AT_ONCE))
+        except MemoryDamaged:
+            return  # the log says so already
         except HoshikageError as error:
             log.warning("old_memories_not_read", reason=str(error))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
@@ -69,7 +70,8 @@ def memory_routes(server: ServerApi) -> RouteGroup:
     async def export() -> Response:
         """JSON Lines, the oldest first."""
         lines = _lines(_store(server), _owner())
-        response = Response(lines, content_type="application/x-ndjson", headers=STREAM_HEADERS)
+        first = await anext(lines, b"")  # what cannot be read at all gets the status of an error
+        response = Response(_joined(first, lines), content_type="application/x-ndjson", headers=STREAM_HEADERS)
         response.timeout = None  # Quart would cut the stream after a minute
         return response
 
@@ -104,6 +106,13 @@ def _limit() -> int:
 async def _lines(store: MemoryStore, owner: Owner) -> AsyncGenerator[bytes, None]:
     async for memory in store.export(owner):
         yield orjson.dumps(memory_row(memory)) + b"\n"
+
+
+async def _joined(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(rest):
+        yield first
+        async for line in rest:
+            yield line
 
 
 def _memory(number: int, line: bytes) -> Memory | None:

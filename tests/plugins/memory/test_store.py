@@ -168,7 +168,7 @@ async def test_a_slow_recall_is_given_up(store_with, monkeypatch):
         await go_on.wait()
 
     monkeypatch.setattr(store, "_read", never)
-    with pytest.raises(TimeoutError):
+    with pytest.raises(MemoryUnavailable, match=r"longer than the 0\.01 s of memory\.recall_limit_s"):
         await store.recall(asking("cat?"), CALLER)
 
 
