@@ -7,12 +7,14 @@ import contextlib
 import json
 import time
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 EVENT = b"data: {"
 LIMIT_S = 180.0
 
@@ -84,12 +86,16 @@ class Exchange(asyncio.Protocol):
             self.transport.abort()
 
 
-def request_bytes(url: str, body: dict[str, Any] | None, *, method: str = "POST") -> bytes:
+def request_bytes(
+    url: str, body: dict[str, Any] | None, *, method: str = "POST", headers: Mapping[str, str] = NO_HEADERS
+) -> bytes:
     """A request that asks the server to close the connection, so that the end needs no parsing."""
     parts = urlsplit(url)
+    target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
     data = b"" if body is None else json.dumps(body, ensure_ascii=False).encode()
+    own = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     head = (
-        f"{method} {parts.path or '/'} HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n"
+        f"{method} {target} HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n{own}"
         f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
     )
     return head.encode() + data
@@ -139,14 +145,16 @@ async def exchange_all(url: str, bodies: list[dict[str, Any]], *, limit_s: float
     return exchanges
 
 
-async def fetch(url: str, body: dict[str, Any] | None = None, *, limit_s: float = 10.0) -> tuple[int, bytes]:
+async def fetch(
+    url: str, body: dict[str, Any] | None = None, *, limit_s: float = 10.0, headers: Mapping[str, str] = NO_HEADERS
+) -> tuple[int, bytes]:
     """One whole response: its status and its body.
 
     Raises:
         TimeoutError: it was not complete in time.
         OSError: the connection failed, or what came is no response.
     """
-    request = request_bytes(url, body, method="GET" if body is None else "POST")
+    request = request_bytes(url, body, method="GET" if body is None else "POST", headers=headers)
     async with asyncio.timeout(limit_s):
         exchange = await open_exchange(url, request)
         try:

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from benchmarks.answers import Answer, longest_gap, stream_values
-from benchmarks.client import Exchange, chunks, exchange_all, fetch, split_response
+from benchmarks.client import Exchange, chunks, exchange_all, fetch, request_bytes, split_response
 from benchmarks.reading import read_answer
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -183,3 +183,11 @@ async def test_a_response_that_never_ends_has_a_limit():
     async with await asyncio.start_server(handle, "127.0.0.1", 0) as server:
         with pytest.raises(TimeoutError):
             await fetch(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", limit_s=0.1)
+
+
+def test_a_request_has_its_query_and_headers():
+    """What is asked for is what is sent."""
+    request = request_bytes("http://127.0.0.1:1/v1/memories?q=cat", None, method="GET", headers={"X-A": "b"})
+
+    assert request.startswith(b"GET /v1/memories?q=cat HTTP/1.1\r\nHost: 127.0.0.1:1\r\n")
+    assert b"\r\nX-A: b\r\n" in request
