@@ -9,7 +9,7 @@ DEV_STAMP := $(VENV)/.installed-dev
 BENCH_STAMP := $(VENV)/.installed-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help run install model models test test-fast test-model lint format types wheel-check docs bench bench-short bench-swap bench-swap-short soak clean
+.PHONY: help run install model models test test-fast test-model test-kills lint format types wheel-check docs bench bench-short bench-swap bench-swap-short soak clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -25,8 +25,12 @@ models: $(MODEL) $(GEMMA) ## bring both models that the tests use
 
 test: test-fast test-model ## run all tests
 
-test-model: $(DEV_STAMP) $(MODEL) $(GEMMA) ## run the tests that need the model, one at a time: they use every core
-	@$(BIN)/python -m pytest -m model
+test-model: $(DEV_STAMP) $(MODEL) $(GEMMA) ## run the tests that need the model, two files at a time: each has one core
+	@$(BIN)/python -m pytest -m model -n 2 --dist loadfile
+
+test-kills: $(DEV_STAMP) $(MODEL) ## run the tests that kill writers at random, as often as is promised
+	@HOSHIKAGE_TEST_EVERY_KILL=1 $(BIN)/python -m pytest -k "kill and random or killed_writers" \
+	  tests/clients/test_kill_9.py tests/core/test_registry_changes.py tests/plugins/ramdisk/test_processes.py
 
 test-fast: $(DEV_STAMP) ## run the tests that need no model
 	@$(BIN)/python -m pytest -m "not model" -n 2

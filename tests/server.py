@@ -33,6 +33,8 @@ def environment(data_dir: Path, **variables: str) -> dict[str, str]:
         # Both are for the whole machine, and tests run side by side; those that are about them switch them on.
         "HOSHIKAGE_RAMDISK__ENABLED": "false",
         "HOSHIKAGE_LLAMACPP__SPARE_WORKERS": "0",
+        # Several threads wait for each other at every layer: beside another busy test they take ten times as long.
+        "HOSHIKAGE_LLAMACPP__N_THREADS": "1",
         **variables,
     }
 

@@ -90,6 +90,7 @@ async def first_token(
     rounds: int = ROUNDS,
     conversations: int = CONVERSATIONS,
     turns: int = TURNS,
+    n_threads: int = 2,
     variables: dict[str, str] | None = None,
 ) -> list[RowResult]:
     """Measure both rows on one server.
@@ -101,12 +102,13 @@ async def first_token(
         rounds: of the first row, in each of which everybody is asked once.
         conversations: of the second row, each once with memory and once without.
         turns: of each conversation.
+        n_threads: that compute.
         variables: further settings of the server.
 
     Raises:
         MeasureFailed, StartFailed, OSError, TimeoutError: there is no measurement.
     """
-    server = Remembering(Setup(model, folder, n_parallel=PARALLEL), variables)
+    server = Remembering(Setup(model, folder, n_threads=n_threads, n_parallel=PARALLEL), variables)
     known = facts(rounds + conversations * turns + 1)
     try:
         note = await fill(server, [fact for fact, _ in known], memories=memories)

@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from tests.conftest import register
+from tests.kills import kills
 from tests.server import ServerProcess
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.model
 
-KILLS = 20
+KILLS = kills(20, usual=6)
 LONGEST_S = 1.5  # from the first request to the kill
 GONE_LIMIT_S = 10.0
 ANSWER_LIMIT_S = 60.0
@@ -85,9 +86,7 @@ def until_gone(processes: list[psutil.Process]) -> list[psutil.Process]:
     return [p for p in alive if p.status() != psutil.STATUS_ZOMBIE]
 
 
-def test_nothing_is_lost_at_twenty_random_kills(
-    tmp_path: Path, ram: Path, variables: dict[str, str], smollm2_path: Path
-):
+def test_nothing_is_lost_at_random_kills(tmp_path: Path, ram: Path, variables: dict[str, str], smollm2_path: Path):
     """After each: no worker is left, names that were confirmed are there, no half copy or file is, and it answers."""
     chance = random.Random(20)
     acknowledged: list[str] = []

@@ -14,11 +14,12 @@ import pytest
 from hoshikage.config.project import Project
 from hoshikage.core.errors import InvalidRequest, ModelNotFound, RegistryError
 from hoshikage.core.registry import ModelEntry, OpeningMessage, Registry, RegistryFiles
+from tests.kills import kills
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-KILLS = 20
+KILLS = kills(20, usual=8)
 LONGEST_LIFE_S = 0.15
 PROCESS_LIMIT_S = 20.0
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
+import gc
 import importlib
 import os
 import signal
@@ -18,6 +20,7 @@ PATIENT_NICE = 19
 
 def main() -> int:
     """Serve one model until the server says stop or goes away."""
+    atexit.register(gc.freeze)  # nothing is left to collect at the end, and who waits for the memory waits for the end
     descriptor, parent = int(sys.argv[1]), int(sys.argv[2])
     _die_with(parent)
     # Ctrl-C in the terminal reaches the whole group; only the server decides when a worker ends.

@@ -32,9 +32,8 @@ def test_a_turn_may_compute_its_block_and_the_turn_before():
 async def test_a_short_run(tmp_path: Path, smollm2_path: Path):
     """One round and one conversation over few memories; it starts the server twice, which takes some ten seconds."""
     patient = {"HOSHIKAGE_MEMORY__RECALL_LIMIT_S": "10"}  # other tests may use every core
-    first, grown = await first_token(
-        smollm2_path, tmp_path, memories=100, rounds=1, conversations=1, turns=2, variables=patient
-    )
+    small = {"memories": 100, "rounds": 1, "conversations": 1, "turns": 2, "n_threads": 1}
+    first, grown = await first_token(smollm2_path, tmp_path, **small, variables=patient)
     tokens = {sample.contestant: sample.values["prompt_tokens"] for sample in first.samples}
     values = {sample.contestant: sample.values for sample in grown.samples}
 

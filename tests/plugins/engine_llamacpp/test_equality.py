@@ -18,10 +18,11 @@ import pytest_asyncio
 from tests.plugins.engine_llamacpp.equality import alone, check, loaded, together
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
     from hoshikage import LoadedModel
+    from tests.plugins.engine_llamacpp.answers import Answer
 
 pytestmark = [pytest.mark.model, pytest.mark.asyncio(loop_scope="module")]
 
@@ -40,6 +41,19 @@ class Pair:
 
     first: str
     second: str
+
+
+class Reference:
+    """The answers of a model that computes each prompt by itself; it computes the same one only once."""
+
+    def __init__(self, model: LoadedModel) -> None:
+        self._model = model
+        self._known: dict[str, Answer] = {}
+
+    async def answers(self, prompts: Sequence[str]) -> list[Answer]:
+        new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._known]
+        self._known |= zip(new, await alone(self._model, new), strict=True)
+        return [self._known[prompt] for prompt in prompts]
 
 
 def pairs() -> list[Pair]:
@@ -61,16 +75,16 @@ def repetitive() -> list[str]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def reference(smollm2_f16: Path) -> AsyncIterator[LoadedModel]:
+async def reference(smollm2_f16: Path) -> AsyncIterator[Reference]:
     """A worker that keeps and shares nothing; it is asked one question at a time."""
     async with loaded(smollm2_f16, scope="off") as model:
-        yield model
+        yield Reference(model)
 
 
 async def test_a_cached_beginning_changes_no_answer(reference, smollm2_f16):
     """The second prompt of each pair takes over what the first one computed, and is answered as without it."""
     prompts = [prompt for pair in pairs() for prompt in (pair.first, pair.second)]
-    expected = await alone(reference, prompts)
+    expected = await reference.answers(prompts)
     async with loaded(smollm2_f16) as model:
         found = await alone(model, prompts)
 
@@ -82,7 +96,7 @@ async def test_a_cached_beginning_changes_no_answer(reference, smollm2_f16):
 async def test_company_in_the_batch_changes_no_answer(reference, smollm2_f16):
     """Eight at a time are answered as each one alone."""
     prompts = [pair.first for pair in pairs()]
-    expected = await alone(reference, prompts)
+    expected = await reference.answers(prompts)
     async with loaded(smollm2_f16) as model:
         found = await together(model, prompts)
 
@@ -92,7 +106,7 @@ async def test_company_in_the_batch_changes_no_answer(reference, smollm2_f16):
 async def test_giving_up_the_cells_changes_no_answer(reference, smollm2_f16):
     """In a cache that is too small for all, answers are interrupted and computed again, and lose nothing."""
     prompts = [pair.second for pair in pairs()]
-    expected = await alone(reference, prompts)
+    expected = await reference.answers(prompts)
     async with loaded(smollm2_f16, n_ctx=256) as model:
         found = await together(model, prompts)
 
@@ -103,7 +117,7 @@ async def test_giving_up_the_cells_changes_no_answer(reference, smollm2_f16):
 async def test_guesses_by_looking_up_change_no_answer(reference, smollm2_f16):
     """Guesses that are right save steps; those that are wrong leave no trace."""
     prompts = [*repetitive(), *(pair.first for pair in pairs())]
-    expected = await alone(reference, prompts)
+    expected = await reference.answers(prompts)
     async with loaded(smollm2_f16, lookup_tokens=16) as model:
         found = await alone(model, prompts)
         counters = model.counters
@@ -116,7 +130,7 @@ async def test_guesses_by_looking_up_change_no_answer(reference, smollm2_f16):
 async def test_guesses_of_a_draft_model_change_no_answer(reference, smollm2_f16):
     """Several callers at once, guessed for by a second model; here the same one, so nearly all is right."""
     prompts = [pair.first for pair in pairs()]
-    expected = await alone(reference, prompts)
+    expected = await reference.answers(prompts)
     async with loaded(smollm2_f16, draft_model=str(smollm2_f16), draft_tokens=4) as model:
         found = await together(model, prompts)
         counters = model.counters
