@@ -108,7 +108,9 @@ async def first_token(
     Raises:
         MeasureFailed, StartFailed, OSError, TimeoutError: there is no measurement.
     """
-    server = Remembering(Setup(model, folder, n_threads=n_threads, n_parallel=PARALLEL), variables)
+    # Digests are made while nobody asks; here that would be between two questions.
+    settings = {"HOSHIKAGE_DIGESTS__ENABLED": "false", **(variables or {})}
+    server = Remembering(Setup(model, folder, n_threads=n_threads, n_parallel=PARALLEL), settings)
     known = facts(rounds + conversations * turns + 1)
     try:
         note = await fill(server, [fact for fact, _ in known], memories=memories)
