@@ -10,6 +10,7 @@ import numpy as np
 from hoshikage import Recalled
 from hoshikage.plugins.memory.block import line_of, tokens_of
 from hoshikage.plugins.memory.digests import doubles
+from hoshikage.plugins.memory.fitting import NEIGHBOUR, fits_of
 from hoshikage.plugins.memory.lexical import Statistics, score, telling
 from hoshikage.plugins.memory.newest import alike, pairs_of, raised
 from hoshikage.plugins.memory.passages import passage_of
@@ -34,7 +35,7 @@ QUESTION_CHARS: Final = 2_000
 QUESTION_TERMS: Final = 64
 TURN_STEP: Final = 0.001  # so small that it only parts what is equal
 LEAST_PASSAGE: Final = 40  # tokens; less is no sentence with its day
-NEIGHBOUR_SHARE: Final = 0.8  # an answer stands beside what was asked, and need not share a word with it
+BESIDE_THE_BEST: Final = 0.5  # where one memory fits, these come along: two facts are seldom in one
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class Bounds:
     Attributes:
         items: at most so many memories.
         tokens: that all of them together take; 0 is without bound.
-        threshold: memories that share less with the question stay away, 0 to 1.
+        threshold: without a memory that fits so well nothing comes, and with one what fits half as well, 0 to 1.
     """
 
     items: int
@@ -206,8 +207,9 @@ def ranked(found: Candidates, weights: Weights) -> list[Recalled]:
         weights=weights,
         farthest=found.farthest,
     )
-    fits = found.share if cosines is None else np.maximum(found.share, _related(cosines, found.related_from))
-    fits = np.maximum(fits, NEIGHBOUR_SHARE * best_neighbour(fits, beside))
+    by_assistant = np.array([row.memory.role == "assistant" for row in found.rows], dtype=np.bool_)
+    fits = fits_of(found.share, cosines, found.related_from, asking=found.asking, by_assistant=by_assistant)
+    fits = np.maximum(fits, NEIGHBOUR * best_neighbour(fits, beside))
     parts = {"words": ranking.lexical, "neighbour": ranking.neighbour, "session": ranking.session}
     parts["asking"] = -weights.asking * found.asking
     if cosines is not None:
@@ -253,12 +255,6 @@ def _sessions(rows: Sequence[Row]) -> NDArray[np.int64]:
     )
 
 
-def _related(cosines: NDArray[np.float32], related_from: float) -> NDArray[np.float32]:
-    """Cosines on the scale of the shares: half where the embedder begins to call texts related."""
-    scaled = np.clip((cosines - related_from) / (1 - related_from) / 2 + 0.5, 0, 1)
-    return np.where(cosines >= related_from, scaled, 0).astype(np.float32)  # what has no cosine shares nothing
-
-
 def choose(
     found: Sequence[Recalled],
     bounds: Bounds,
@@ -277,11 +273,18 @@ def choose(
         question: chooses the part of a memory that is too long for the bounds.
     """
     said = {normalised(text).strip() for text in present}
+    texts = [normalised(item.memory.text).strip() for item in found]
+    eligible = [
+        (item, text)
+        for item, text in zip(found, texts, strict=True)
+        if text not in said and (outdated or not item.memory.superseded_by)
+    ]
+    if max((item.score for item, _ in eligible), default=0.0) < bounds.threshold:
+        return []
     chosen: list[Recalled] = []
     left = bounds.tokens
-    for item in found:
-        text = normalised(item.memory.text).strip()
-        if text in said or item.score < bounds.threshold or (item.memory.superseded_by and not outdated):
+    for item, text in eligible:
+        if text in said or item.score < BESIDE_THE_BEST * bounds.threshold:
             continue
         fitting = item if not bounds.tokens else _fitting(item, question, left=left, budget=bounds.tokens)
         if fitting is None:

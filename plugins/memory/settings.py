@@ -37,8 +37,14 @@ class MemorySettings:
     ] = 800
     max_items: Annotated[int, Meta(ge=1, le=200, description="Memories in a prompt.")] = 10
     threshold: Annotated[
-        float, Meta(ge=0, le=1, description="Memories that share less with the question are not recalled.")
-    ] = 0.25
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            description="How well the best memory must fit a question for anything to be recalled; then those come "
+            "along that fit half as well.",
+        ),
+    ] = 0.26
     max_text_chars: Annotated[int, Meta(ge=100, le=10_000_000, description="The longest text of a memory.")] = 100_000
 
 
