@@ -9,7 +9,7 @@ DEV_STAMP := $(VENV)/.installed-dev
 BENCH_STAMP := $(VENV)/.installed-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help run install model models test test-fast test-model test-kills lint format types wheel-check docs bench bench-short bench-swap bench-swap-short soak clean
+.PHONY: help run install model models test test-fast test-model test-kills lint format types wheel-check docs bench bench-short bench-swap bench-swap-short bench-memory bench-memory-short soak clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -65,6 +65,12 @@ bench-swap: $(BENCH_STAMP) $(MODEL) $(GEMMA) ## measure swap, return and load of
 
 bench-swap-short: $(BENCH_STAMP) $(MODEL) $(GEMMA) ## only see that this benchmark works
 	@$(BIN)/python -m benchmarks swap --model $(MODEL) --gemma $(GEMMA) --short
+
+bench-memory: $(BENCH_STAMP) $(MODEL) ## measure long-term memory, into docs/benchmarks (ARGS=--data FOLDER …)
+	@$(BIN)/python -m benchmarks memory --model $(MODEL) $(ARGS)
+
+bench-memory-short: $(BENCH_STAMP) $(MODEL) ## only see that this benchmark works
+	@$(BIN)/python -m benchmarks memory --model $(MODEL) --short
 
 soak: $(BENCH_STAMP) $(MODEL) ## ten minutes of random load, then a look for leaks
 	@$(BIN)/python -m benchmarks soak --model $(MODEL)

@@ -1,4 +1,4 @@
-"""The command line: `python -m benchmarks`, and `soak` and `swap` after it."""
+"""The command line: `python -m benchmarks`, and `soak`, `swap` or `memory` after it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.contestants import ROOT, Peers
 from benchmarks.machine import describe
+from benchmarks.memory.command import add_memory_arguments, run_memory
 from benchmarks.pages import PAGES, Pages, add_form_arguments, measure, say_peers
 from benchmarks.plots import draw
 from benchmarks.report import markdown
@@ -63,6 +64,9 @@ def parser() -> argparse.ArgumentParser:
     swap = commands.add_parser("swap", parents=[common], help="what it costs to change, to stop and to load models")
     add_swap_arguments(swap)
     swap.set_defaults(run=run_swap, fresh=False)
+    memory = commands.add_parser("memory", parents=[common], help="how well and how fast long-term memory finds")
+    add_memory_arguments(memory)
+    memory.set_defaults(run=run_memory)
     return top
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from benchmarks.figures import Sample, figure, medians
+from benchmarks.memory.targets import MEMORY_TARGETS
 from benchmarks.swap.targets import SWAP_TARGETS
 from benchmarks.targets import TARGETS
 
@@ -98,7 +99,7 @@ class Results:
     def figures(self) -> list[Figure]:
         """What became of every target whose row was run."""
         rows = {row.name: row.good for row in self.rows}
-        return [figure(target, rows) for target in (*TARGETS, *SWAP_TARGETS) if target.row in rows]
+        return [figure(target, rows) for target in (*TARGETS, *SWAP_TARGETS, *MEMORY_TARGETS) if target.row in rows]
 
     def as_json(self) -> dict[str, Any]:
         """Everything, raw samples included."""

@@ -11,6 +11,7 @@ from benchmarks.contestants import Setup
 from benchmarks.figures import Sample, rounds_of
 from benchmarks.memory.filling import facts, fill
 from benchmarks.memory.server import MODE, Remembering
+from benchmarks.memory.targets import AS_LONG, OFF, ON
 from benchmarks.prompts import chatml, fitted, tag
 from benchmarks.reading import read_answer
 from benchmarks.results import RowResult
@@ -31,7 +32,6 @@ CONVERSATIONS: Final = 3
 TURNS: Final = 4
 ANSWER_TOKENS: Final = 24
 SYSTEM_TOKENS: Final = 100
-OFF, ON, AS_LONG = "off", "on", "off, as long"
 PARALLEL: Final = 4
 WARM_UPS: Final = 5
 MISSED: Final = "nothing was recalled within memory.recall_limit_s"

@@ -1,0 +1,94 @@
+"""LoCoMo: long conversations in English, and the turns that are the evidence for each answer."""
+
+from __future__ import annotations
+
+import datetime
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from benchmarks.figures import OURS, Sample
+from benchmarks.memory.baselines import bm25, min_max_sum, with_priors
+from benchmarks.memory.data import LOCOMO_KINDS, read_locomo
+from benchmarks.memory.ground import LOCOMO
+from benchmarks.memory.ours import OurMemory
+from benchmarks.memory.quality import best_of, mean_recall
+from benchmarks.memory.rows.base import MemoryRow, NotHere
+from benchmarks.memory.targets import PRIORS
+from benchmarks.memory.tuning import Asked, weights_for_each
+from hoshikage.plugins.memory.ranking import Weights
+from hoshikage.plugins.memory.text import terms_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from benchmarks.memory.data import Collection
+
+DEPTH = 10
+ASKED_AFTER = datetime.timedelta(days=1)  # the last session
+
+
+class LoCoMo(MemoryRow):
+    """Every conversation is all that one owner has; recall of the evidence among ten turns."""
+
+    name = "locomo"
+    title = "LoCoMo, five conversations: how much of the evidence is among ten turns?"
+    headline = (("recall_10", "%"), *((f"recall_10 {kind}", "%") for kind in LOCOMO_KINDS.values()))
+
+    async def samples(self) -> AsyncIterator[Sample]:
+        """See `MemoryRow.samples`."""
+        file = self.ground.data_file(LOCOMO)
+        if file is None:
+            raise NotHere(f"{self.ground.data / LOCOMO} is not there")
+        talks = read_locomo(file)
+        self.notes.append(f"{sum(len(t.texts) for t in talks)} turns, {sum(len(t.questions) for t in talks)} questions")
+        for who, found in (await self._baselines(talks)).items():
+            yield _sample(who, talks, found)
+        with ExitStack() as opened:
+            asked = [await self._asked(talk, n, opened) for n, talk in enumerate(talks)]
+            default = [[a.order(c, Weights())[:DEPTH] for c in a.found] for a in asked]
+            yield _sample(f"{OURS}, weights as they are", talks, default)
+            chosen = weights_for_each(asked, DEPTH)
+            told = ", ".join(
+                f"{t.name} {w.dense:g}/{w.neighbour:g}/{w.session:g}" for t, w in zip(talks, chosen, strict=True)
+            )
+            self.notes.append(f"weights of meaning, neighbour and session, chosen on the other four: {told}")
+            found = [[a.order(c, w)[:DEPTH] for c in a.found] for a, w in zip(asked, chosen, strict=True)]
+            yield _sample(OURS, talks, found)
+
+    async def _asked(self, talk: Collection, number: int, opened: ExitStack) -> Asked:
+        documents = await self.ground.vectors_of([t.text for t in talk.texts], "document")
+        queries = await self.ground.vectors_of([q.text for q in talk.questions], "query")
+        file = self.ground.folder / f"locomo-{number}.db"
+        memory = opened.enter_context(OurMemory(file, talk.texts, documents, self.ground.embedder.related_from))
+        now = datetime.datetime.fromtimestamp(talk.texts[-1].said_at, datetime.UTC) + ASKED_AFTER
+        found = [memory.candidates(q.text, vector, now) for q, vector in zip(talk.questions, queries, strict=True)]
+        return Asked(talk.questions, found, memory.order)
+
+    async def _baselines(self, talks: Sequence[Collection]) -> dict[str, list[list[list[str]]]]:
+        orders: dict[str, list[list[list[str]]]] = {}
+        for talk in talks:
+            texts, asked = [t.text for t in talk.texts], [q.text for q in talk.questions]
+            documents = await self.ground.vectors_of(texts, "document")
+            queries = await self.ground.vectors_of(asked, "query")
+            words, cosines = bm25(texts, asked, terms_of), queries @ documents.T
+            both = min_max_sum(words, cosines, 0.5)
+            priors = with_priors(both, [t.session for t in talk.texts], 0.3, 0.3)
+            ids = [t.id for t in talk.texts]
+            for who, scores in {
+                "BM25, stems without stop words": words,
+                f"{self.ground.embedder.name} alone": cosines,
+                "their min-max sum": both,
+                PRIORS: priors,
+            }.items():
+                orders.setdefault(who, []).append(best_of(scores, ids, DEPTH))
+        return orders
+
+
+def _sample(who: str, talks: Sequence[Collection], found: Sequence[list[list[str]]]) -> Sample:
+    """Recall over all questions, and of each kind."""
+    pairs = [pair for talk, mine in zip(talks, found, strict=True) for pair in zip(talk.questions, mine, strict=True)]
+    values = {"recall_10": mean_recall([f for _, f in pairs], [q.evidence for q, _ in pairs], DEPTH)}
+    for kind in LOCOMO_KINDS.values():
+        of_kind = [(q, f) for q, f in pairs if q.kind == kind]
+        values[f"recall_10 {kind}"] = mean_recall([f for _, f in of_kind], [q.evidence for q, _ in of_kind], DEPTH)
+    return Sample(who, 1, values)
