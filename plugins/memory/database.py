@@ -6,9 +6,8 @@ SQLite comes with `apsw`: the one of the system is often too old to delete from 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 import apsw
@@ -17,10 +16,11 @@ from hoshikage import Memory
 from hoshikage.core.errors import InvalidRequest, MemoryNotFound, MemoryUnavailable
 from hoshikage.plugins.memory.digest_rows import DigestRows
 from hoshikage.plugins.memory.pending import Pending
+from hoshikage.plugins.memory.rows import COLUMNS, Row, hash_of, indexed, memory_of, owner_name
 from hoshikage.plugins.memory.schema import prepare
 from hoshikage.plugins.memory.statements import run
 from hoshikage.plugins.memory.superseding import Superseding
-from hoshikage.plugins.memory.text import normalised, terms_of
+from hoshikage.plugins.memory.text import terms_of
 from hoshikage.plugins.memory.vector_rows import VectorRows
 
 if TYPE_CHECKING:
@@ -34,21 +34,6 @@ BUSY_LIMIT_MS: Final = 5_000
 PAGE: Final = 500
 MOST_SAID: Final = 5_000
 NO_NUMBER: Final = 2**62  # greater than every number
-COLUMNS: Final = "id, text, said_at, role, kind, session, request, superseded_by"
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A memory with what the index knows of it.
-
-    Attributes:
-        number: its place in the order of writing, and its key in the index.
-        length: terms that it has.
-    """
-
-    number: int
-    memory: Memory
-    length: int
 
 
 class Database:
@@ -130,10 +115,10 @@ class Database:
             self._run("DELETE FROM term WHERE rowid = ?", row.number)
             self._run("DELETE FROM vector WHERE memory = ?", row.number)
             self._run("UPDATE space SET deletions = deletions + 1 WHERE number = ?", space)
-            self._run("INSERT INTO term (rowid, terms) VALUES (?, ?)", row.number, _indexed(space, terms))
+            self._run("INSERT INTO term (rowid, terms) VALUES (?, ?)", row.number, indexed(space, terms))
             self._run(
                 "UPDATE memory SET text = ?, hash = ?, length = ? WHERE number = ?",
-                *(text, _hash(text), len(terms), row.number),
+                *(text, hash_of(text), len(terms), row.number),
             )
             marked = self._facts.learn(space, {row.number: replace(row.memory, text=text)})
             self._drop_digests([row.number, *marked])
@@ -233,7 +218,7 @@ class Database:
     def newest(self, owner: Owner, *, limit: int) -> list[Memory]:
         """The last memories, the newest first."""
         query = f"SELECT {COLUMNS} FROM memory WHERE space = ? ORDER BY said_at DESC, number DESC LIMIT ?"  # noqa: S608
-        return [_memory(row) for row in self._run(query, self._space(owner), limit)]
+        return [memory_of(row) for row in self._run(query, self._space(owner), limit)]
 
     def oldest_after(self, owner: Owner, number: int, *, limit: int = PAGE) -> list[Row]:
         """The next page in the order of writing, from a number on."""
@@ -282,6 +267,10 @@ class Database:
         """For memories that say what is no longer so: the numbers of those that say how it is."""
         return self._facts.newer(numbers)
 
+    def endings(self, owner: Owner) -> list[tuple[int, str]]:
+        """What an owner said has ended: the numbers of the memories, and the names of it, normalised."""
+        return self._facts.endings(self._space(owner))
+
     def counts(self, owner: Owner, terms: Iterable[str]) -> dict[str, int]:
         """In how many memories of an owner each term is."""
         space = self._space(owner)
@@ -312,10 +301,10 @@ class Database:
             "INSERT INTO memory (id, space, session, said_at, role, kind, text, hash, request, length) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (space, session, hash) DO NOTHING RETURNING number",
             *(written.id, space, memory.session, memory.said_at, memory.role, memory.kind, memory.text),
-            *(_hash(memory.text), memory.request_id, len(terms)),
+            *(hash_of(memory.text), memory.request_id, len(terms)),
         )
         for (number,) in inserted:
-            self._run("INSERT INTO term (rowid, terms) VALUES (?, ?)", number, _indexed(space, terms))
+            self._run("INSERT INTO term (rowid, terms) VALUES (?, ?)", number, indexed(space, terms))
             return number, written
         return None
 
@@ -358,14 +347,14 @@ class Database:
 
     def _rows(self, where: str, *values: object) -> list[Row]:
         query = f"SELECT number, length, {COLUMNS} FROM memory WHERE {where}"  # noqa: S608  our own words
-        return [Row(row[0], _memory(row[2:]), row[1]) for row in self._run(query, *values)]
+        return [Row(row[0], memory_of(row[2:]), row[1]) for row in self._run(query, *values)]
 
     def _refuse_twice(self, row: Row, text: str) -> None:
         query = (
             "SELECT o.id FROM memory m JOIN memory o ON o.space = m.space AND o.session = m.session "
             "WHERE m.number = ? AND o.number != m.number AND o.hash = ?"
         )
-        for (other,) in self._run(query, row.number, _hash(text)):
+        for (other,) in self._run(query, row.number, hash_of(text)):
             raise InvalidRequest(
                 f"the memory {other} of the same conversation says this already; forget one of the two", param="text"
             )
@@ -377,23 +366,3 @@ class Database:
 
     def _run(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         return run(self._connection, statement, *values)
-
-
-def _memory(row: tuple[Any, ...]) -> Memory:
-    identity, text, said_at, role, kind, session, request, superseded_by = row
-    return Memory(identity, text, said_at, role, kind, session, request, superseded_by)
-
-
-def owner_name(owner: Owner) -> str:
-    """Names that clients choose can hold anything; hashed, none of them can look like another one's parts."""
-    parts = (owner.key, owner.user, owner.project)
-    return hashlib.sha256(b"\0".join(hashlib.sha256(p.encode("utf-8", "replace")).digest() for p in parts)).hexdigest()
-
-
-def _indexed(space: int, terms: Sequence[str]) -> str:
-    """The terms as the index has them: with the number of the space, so that no search can reach across two."""
-    return " ".join(f"{space}x{term}" for term in terms)
-
-
-def _hash(text: str) -> bytes:
-    return hashlib.sha256(normalised(text).strip().encode("utf-8", "replace")).digest()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from hoshikage.plugins.memory.fact_rules import Clause
 
-RULES: Final = 1  # raise it with every change of the rules: then what is there is read again
+RULES: Final = 2  # raise it with every change of the rules: then what is there is read again
 READ_CHARS: Final = 2_000
 FEW_WORDS: Final = 1  # that a text may say beside its claims, and be superseded as a whole all the same
 _KANA: Final = re.compile("[\u3040-\u30ff\u4e00-\u9fff]")

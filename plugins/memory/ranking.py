@@ -26,6 +26,7 @@ class Weights:
         neighbour: what the better of the turns just before and after adds.
         session: what the best turns of the session add, in the mean.
         asking: what is taken off a memory that asks something itself: what was asked seldom answers.
+        now: what it adds to look like how it is now, where a question asks for that.
         time: what it adds to be from the days that are asked for, or to speak of them, for what fits wholly.
     """
 
@@ -33,6 +34,7 @@ class Weights:
     neighbour: float = 0.2
     session: float = 0.5
     asking: float = 0.15
+    now: float = 0.6
     time: float = 2.0  # more than all else together
 
 

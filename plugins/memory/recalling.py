@@ -12,11 +12,11 @@ from hoshikage.plugins.memory.block import line_of, tokens_of
 from hoshikage.plugins.memory.digests import doubles
 from hoshikage.plugins.memory.fitting import NEIGHBOUR, fits_of
 from hoshikage.plugins.memory.lexical import Statistics, score, telling
-from hoshikage.plugins.memory.newest import alike, pairs_of, raised
+from hoshikage.plugins.memory.newest import alike, asks_for_now, newness, pairs_of, raised, with_endings
 from hoshikage.plugins.memory.passages import passage_of
 from hoshikage.plugins.memory.ranking import Weights, best_neighbour, rank
 from hoshikage.plugins.memory.text import asks, normalised, terms_of
-from hoshikage.plugins.memory.timed import parts_of_time, said_then, turns_of_sessions
+from hoshikage.plugins.memory.timed import few_said_then, parts_of_time, said_then, turns_of_sessions
 from hoshikage.plugins.memory.times import asked_time
 
 if TYPE_CHECKING:
@@ -26,13 +26,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hoshikage import Owner
-    from hoshikage.plugins.memory.database import Database, Row
+    from hoshikage.plugins.memory.database import Database
+    from hoshikage.plugins.memory.rows import Row
     from hoshikage.plugins.memory.times import AskedTime
 
 CANDIDATES: Final = 50
 # Of a long message its end, where people ask, and of that the rarest terms: whoever sends a book holds up nobody.
 QUESTION_CHARS: Final = 2_000
 QUESTION_TERMS: Final = 64
+FROM_THEN: Final = 0.3  # how well these few fit at least
+TIME_ALONE: Final = 0.6  # what is from the day that is asked for fits so much, whatever its words are
 TURN_STEP: Final = 0.001  # so small that it only parts what is equal
 LEAST_PASSAGE: Final = 40  # tokens; less is no sentence with its day
 BESIDE_THE_BEST: Final = 0.5  # where one memory fits, these come along: two facts are seldom in one
@@ -101,6 +104,7 @@ class Candidates:
         asking: which of them ask something themselves.
         asked: what the question says of when; `None` where it does not.
         times: how well each fits that, 0 to 1.
+        now: the question asks how it is now.
         pairs: places of an older and a newer one that takes its place; see `pairs_of`.
         digests: the place of each digest, and those of the turns that it stands for.
     """
@@ -116,6 +120,7 @@ class Candidates:
     asking: NDArray[np.bool_]
     asked: AskedTime | None = None
     times: NDArray[np.float32] | None = None
+    now: bool = False
     pairs: Sequence[tuple[int, int]] = ()
     digests: Mapping[int, Sequence[int]] = field(default_factory=dict)
 
@@ -170,7 +175,7 @@ def candidates(
         matching = list({row.number: row for row in matching}.values())
     if not matching:
         return None
-    newer = database.newer([row.number for row in matching])
+    newer = with_endings(database.newer([row.number for row in matching]), matching, database.endings(owner))
     known = {row.number for row in matching}
     matching += database.by_number(owner, sorted({n for numbers in newer.values() for n in numbers} - known))
     rows, beside = _with_neighbours(database, owner, matching)
@@ -190,6 +195,7 @@ def candidates(
         asking=np.array([asks(row.memory.text) for row in rows], dtype=np.bool_),
         asked=asked,
         times=times,
+        now=asks_for_now(question),
         pairs=pairs_of(rows, newer),
         digests=_digests(database, rows),
     )
@@ -217,10 +223,15 @@ def ranked(found: Candidates, weights: Weights) -> list[Recalled]:
     scores = ranking.scores
     if found.asked is not None and found.times is not None:
         parts["time"] = found.times
-        fits = found.times if found.asked.only else fits
-        scores = scores + weights.time * found.times * fits  # who names a day means that day, before all else
+        few = few_said_then(found.rows, found.times)
+        fits = found.times if found.asked.only else np.where(few, np.maximum(fits, FROM_THEN), fits)
+        # Who names a day means that day, before all else; few words are the same in a question and what it is about.
+        scores = scores + weights.time * found.times * np.maximum(fits, TIME_ALONE)
         if found.asked.only:
             scores = scores - TURN_STEP * turns_of_sessions(found.rows)
+    if found.now:
+        parts["now"] = newness(found.rows, fits)
+        scores = scores + weights.now * parts["now"]
     groups = alike(found.rows)
     scores, fits = raised(scores, found.pairs, groups), raised(fits, found.pairs, groups)
     parts["rank"] = scores

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     import apsw
 
-VERSION: Final = 2
+VERSION: Final = 3
 FIRST: Final = """
 CREATE TABLE space (
   number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -79,6 +79,15 @@ CREATE TABLE progress (
   name TEXT PRIMARY KEY,
   number INTEGER NOT NULL
 ) STRICT;
+""",
+    2: """
+CREATE TABLE ending (
+  space INTEGER NOT NULL REFERENCES space (number),
+  memory INTEGER NOT NULL REFERENCES memory (number) ON DELETE CASCADE,
+  name TEXT NOT NULL,
+  PRIMARY KEY (space, memory, name)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX ending_of_memory ON ending (memory);
 """,
 }
 

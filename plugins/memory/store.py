@@ -18,14 +18,15 @@ from hoshikage.core.contracts import owner_of
 from hoshikage.core.errors import InvalidRequest, MemoryDamaged, MemoryUnavailable
 from hoshikage.plugins.memory.asking import choose_embedder
 from hoshikage.plugins.memory.block import block_of
-from hoshikage.plugins.memory.database import Database, owner_name
+from hoshikage.plugins.memory.database import Database
 from hoshikage.plugins.memory.digesting import Digesting
 from hoshikage.plugins.memory.embedding import Embedding
 from hoshikage.plugins.memory.facts import asks_for_the_past
 from hoshikage.plugins.memory.ranking import Weights
 from hoshikage.plugins.memory.recalling import QUESTION_CHARS, Bounds, Meaning, choose, search
+from hoshikage.plugins.memory.rereading import Rereading
+from hoshikage.plugins.memory.rows import owner_name
 from hoshikage.plugins.memory.turns import newest_question, turn_of
-from hoshikage.plugins.memory.upkeep import Upkeep
 from hoshikage.plugins.memory.vectors import Matrices
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class SqliteMemory:
         self._reader: Database | None = None
         self._embedders = embedders
         self._embedding: Embedding | None = None
-        self._upkeep = Upkeep(self._write)
+        self._rereading = Rereading(self._write)
         self._digesting = Digesting(digests, self._change, self._embedder_in_use) if digests is not None else None
         self._matrices: Matrices | None = None
         self._reason = "the server has not started it yet"
@@ -89,7 +90,7 @@ class SqliteMemory:
             self._reason = error.message
             log.warning("memory_unavailable", reason=self._reason)
             return
-        self._upkeep.start()
+        self._rereading.start()
         if self._digesting is not None:
             self._digesting.start()
         embedder = await asyncio.to_thread(choose_embedder, self._settings.embedder, self._embedders)
@@ -100,7 +101,7 @@ class SqliteMemory:
     async def stop(self) -> None:
         """See `MemoryStore.stop`."""
         self._reason = "the server stops"
-        await self._upkeep.stop()
+        await self._rereading.stop()
         if self._digesting is not None:
             await self._digesting.stop()
         if self._embedding is not None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import astuple
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from hoshikage import Memory
+from hoshikage.plugins.memory.endings import endings_of
 from hoshikage.plugins.memory.facts import RULES, Claim, claims_of, current
 from hoshikage.plugins.memory.statements import among, run
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     import apsw
 
+MOST_ENDINGS: Final = 100
 SAID_BY: Final = frozenset({"user", "note"})  # what an assistant says of the user is no statement of theirs
 
 
@@ -35,6 +37,7 @@ class Superseding:
         if dict(self._run("SELECT name, number FROM progress")).get("claims rules") == RULES:
             return
         self._run("DELETE FROM claim")
+        self._run("DELETE FROM ending")
         self._run("UPDATE memory SET superseded_by = '' WHERE superseded_by != ''")
         ((newest,),) = self._run("SELECT coalesce(max(number), 0) FROM memory")
         for name, number in (("claims rules", RULES), ("claims read", 0), ("claims until", newest)):
@@ -67,6 +70,7 @@ class Superseding:
         slots = self.slots_of(list(memories))
         for number, memory in memories.items():
             self._run("DELETE FROM claim WHERE memory = ?", number)
+            self._run("DELETE FROM ending WHERE memory = ?", number)
             self._run("UPDATE memory SET superseded_by = '' WHERE number = ? AND superseded_by != ''", number)
             if memory.role not in SAID_BY or memory.kind == "digest":
                 continue
@@ -78,6 +82,8 @@ class Superseding:
                     "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                     *(space, number, *astuple(claim), found.whole),
                 )
+            for name in endings_of(memory.text):
+                self._run("INSERT INTO ending (space, memory, name) VALUES (?, ?, ?)", space, number, name)
         return self.settle(space, slots)
 
     def slots_of(self, numbers: Sequence[int]) -> set[str]:
@@ -91,6 +97,11 @@ class Superseding:
         for number, newer in self._among(query, numbers):
             found.setdefault(number, []).append(newer)
         return found
+
+    def endings(self, space: int) -> list[tuple[int, str]]:
+        """The last memories that say what has ended: the number of each, and the name of it."""
+        query = "SELECT memory, name FROM ending WHERE space = ? ORDER BY memory DESC LIMIT ?"
+        return cast("list[tuple[int, str]]", self._run(query, space, MOST_ENDINGS))
 
     def settle(self, space: int, slots: Iterable[str]) -> list[int]:
         """Find out for each claim of some slots whether it still holds, and by which memory it does not.

@@ -177,7 +177,7 @@ EXPRESSIONS: Final[tuple[Expression, ...]] = (
     ),
     (_pattern(r"just now|a moment ago|a while ago"), lambda _, now: c.since(now, 3, "hour"), 0.5),
     (_pattern(r"the other day"), lambda _, now: c.since(now, 14, "day"), 0.6),
-    (_pattern(r"recently|lately|these days"), lambda _, now: c.since(now, 14, "day"), 0.4),
+    (_pattern(r"recently|lately|these days"), lambda _, now: c.since(now, 14, "day"), 0.2),
     (_pattern(r"(?:the\s+)?day after tomorrow"), lambda _, now: c.day(now, -2), 0.9),
     (_pattern(rf"tomorrow(?:\s+{_PART})?"), lambda m, now: c.day(now, -1, m["part"]), 0.9),
     (_pattern(r"next week(?:'s)?"), lambda _, now: c.week(now, -1), 0.8),

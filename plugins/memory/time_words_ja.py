@@ -176,7 +176,7 @@ EXPRESSIONS: Final[tuple[Expression, ...]] = tuple(
         (f"(?<![0-9一-鿿])(?P<which>)(?P<day>{_N})日(?=[にの])", _day_of_month, 0.7),
         ("さっき|先ほど|先程|たった今", lambda _, now: c.since(now, 3, "hour"), 0.8),
         ("この前|この間|このあいだ|こないだ|先日", lambda _, now: c.since(now, 14, "day"), 0.6),
-        ("最近|近頃|このごろ|この頃", lambda _, now: c.since(now, 14, "day"), 0.4),
+        ("最近|近頃|このごろ|この頃", lambda _, now: c.since(now, 14, "day"), 0.2),
     )
 )  # fmt: skip
 

@@ -14,7 +14,7 @@ from hoshikage.plugins.memory.text import content_of, normalised, terms_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
+    from datetime import datetime, tzinfo
 
 MOST_SPANS: Final = 3  # who names more days than that does not ask what was on them
 SURE_FROM: Final = 0.7  # from there the words tell when and nothing else
@@ -67,11 +67,13 @@ class AskedTime:
         spans: any of them is meant.
         rest: the question without the words that tell when, where these tell nothing else.
         only: nothing else is asked.
+        zone: in which days begin.
     """
 
     spans: tuple[Span, ...]
     rest: str
     only: bool
+    zone: tzinfo | None = None
 
 
 def asked_time(question: str, now: datetime) -> AskedTime | None:
@@ -95,7 +97,7 @@ def asked_time(question: str, now: datetime) -> AskedTime | None:
     left = "".join(rest)
     sure = all(span.certainty >= SURE_FROM for span in spans)
     only = sure and not content_of(terms_of(left)) - GENERAL
-    return AskedTime(tuple(spans), before + left, only and not before)
+    return AskedTime(tuple(spans), before + left, only and not before, now.tzinfo)
 
 
 def spans_of(text: str, now: datetime) -> list[Span]:

@@ -334,7 +334,7 @@ async def test_memories_from_before_are_read_by_themselves(store_with, monkeypat
     await first.stop()
     monkeypatch.setattr(superseding, "RULES", superseding.RULES + 1)
     store = await store_with()
-    await until(store._upkeep._work.done)
+    await until(store._rereading._work.done)
     memories = await store.newest(OWNER, limit=10)
 
     assert [False, True] == [bool(memory.superseded_by) for memory in memories]
@@ -363,3 +363,17 @@ async def test_digests_that_come_back_are_made_anew(store_with):
     count = await store.take(OWNER, [Memory("", "x", 1.0), Memory("", "user: x", 1.0, "digest", "digest")])
 
     assert 1 == count
+
+
+async def test_few_of_a_day_come_without_a_common_word(store_with):
+    """They can all be meant; of many, the words must choose."""
+    store = await store_with()
+    few = [("Fried noodles over a hot plate, we cried.", 1), ("A quiet walk.", 30)]
+    await store.take(OWNER, [Memory("", text, days_ago(ago), "user", "turn", text) for text, ago in few])
+    alone = await store.recall(asking("Which dinner party was it yesterday?"), CALLER)
+    many = [Memory("", f"Something{'s' * n}", days_ago(1), "user", "turn", f"s{n}") for n in range(40)]
+    await store.take(OWNER, many)
+    among = await store.recall(asking("Which dinner party was it yesterday?"), CALLER)
+
+    assert ["Fried noodles over a hot plate, we cried."] == [item.memory.text for item in alone.items]
+    assert [] == list(among.items)

@@ -188,28 +188,68 @@ def test_a_slot_of_thousands_is_settled_fast(database):
     assert {"I live in Tokyo.": "I live in Osaka.", "I live in Osaka.": "I live in Osaka."} == outdated(database)
 
 
+def test_what_has_ended_brings_along_what_says_so(database):
+    """Whatever it is, and though the newer one shares no word with the question; nothing is hidden."""
+    say(database, "My shift at the bakery begins at five in the morning.", 1)
+    say(database, "I quit the bakery, the library is calmer.", 2)
+    say(database, "バイトは駅前のドーナツ屋。", 3)
+    say(database, "ドーナツ屋はやめて、図書館で本をもどす係になった。", 4)
+
+    assert {} == outdated(database)
+    assert [
+        "I quit the bakery, the library is calmer.",
+        "My shift at the bakery begins at five in the morning.",
+    ] == recalled(database, "When does my shift begin in the morning?")
+    assert "ドーナツ屋はやめて、図書館で本をもどす係になった。" == recalled(database, "バイトは駅前?")[0]
+
+
+def test_endings_leave_no_trace(database):
+    """The name of what has ended is text too."""
+    said = say(database, "I quit the Quincebakery.", 1)
+    database.forget(ANN, said.id)
+    content = b"".join(file.read_bytes() for file in database._file.parent.iterdir()).lower()
+
+    assert b"quincebakery" not in content
+
+
+def test_a_question_for_now_prefers_what_tells_of_now(database):
+    """Of two that fit alike; without such a word both are as they were."""
+    say(database, "お昼はおにぎりを二つ持っていく。", 1)
+    say(database, "お昼の弁当づくりは力つきた。今は社員食堂。", 2)
+    first = [
+        recalled(database, question)[0] for question in ("今、お昼のおにぎりはどうしてる?", "お昼のおにぎりはいくつ?")
+    ]
+
+    assert ["お昼の弁当づくりは力つきた。今は社員食堂。", "お昼はおにぎりを二つ持っていく。"] == first
+
+
 # --- files from before ---
 
 
-def old_file(tmp_path: Path) -> Path:
-    """A file as version 1 made it."""
+def old_file(tmp_path: Path, version: int = 1) -> Path:
+    """A file as an older version made it."""
     file = tmp_path / "old.sqlite3"
     database = Database.open(file)  # its index needs the module that comes with the library
     say(database, "I live in Tokyo.", 1)
     say(database, "I moved to Osaka.", 2)
     run = database._run
-    run("DROP TABLE claim")
-    run("DROP TABLE progress")
-    run("DROP TABLE digest_source")
-    run("UPDATE memory SET superseded_by = ''")
-    database._connection.pragma("user_version", 1)
+    run("DROP TABLE ending")
+    if version == 1:
+        run("DROP TABLE claim")
+        run("DROP TABLE progress")
+        run("DROP TABLE digest_source")
+        run("UPDATE memory SET superseded_by = ''")
+    else:
+        run("UPDATE progress SET number = 1 WHERE name = 'claims rules'")
+    database._connection.pragma("user_version", version)
     database.close()
     return file
 
 
-def test_a_file_of_the_first_version_is_brought_along(tmp_path):
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_file_of_an_older_version_is_brought_along(tmp_path, version):
     """Its memories are read a few at a time, and are there meanwhile."""
-    database = Database.open(old_file(tmp_path))
+    database = Database.open(old_file(tmp_path, version))
     before = outdated(database)
     steps = [database.read_claims(limit=1) for _ in range(3)]
     after = outdated(database)
@@ -218,11 +258,12 @@ def test_a_file_of_the_first_version_is_brought_along(tmp_path):
     assert ({}, [1, 1, 0], {"I live in Tokyo.": "I moved to Osaka."}) == (before, steps, after)
 
 
-def test_the_step_leads_to_what_a_new_file_has(tmp_path):
+@pytest.mark.parametrize("version", [1, 2])
+def test_the_steps_lead_to_what_a_new_file_has(tmp_path, version):
     """There is one way to every version."""
     new = tmp_path / "new.sqlite3"
     Database.open(new).close()
-    Database.open(old_file(tmp_path)).close()
+    Database.open(old_file(tmp_path, version)).close()
     tables = []
     for file in (new, tmp_path / "old.sqlite3"):
         with sqlite3.connect(file) as connection:

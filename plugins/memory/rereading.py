@@ -1,4 +1,4 @@
-"""What the store does by itself, in small steps, while nobody waits for it."""
+"""Reads what memories from before say that can change, in small steps, while nobody waits for it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 CLAIMS_AT_ONCE: Final = 100
 
 
-class Upkeep:
+class Rereading:
     """Brings memories from before in step with what this version knows of them. Its owner starts and stops it.
 
     Args:
