@@ -168,7 +168,6 @@ class Database:
             memory = Memory("", text, said_at, "digest", "digest", f"digest {session}")
             row = self._insert(space, memory) if text else None
             self.digests.link(row[0] if row is not None else None, sources)
-        self._leave_no_trace()
         return True
 
     # --- vectors ---
@@ -309,10 +308,13 @@ class Database:
         return None
 
     def _drop_digests(self, sources: Sequence[int]) -> None:
-        """What stands for memories that change or go must not go on telling of them."""
+        """What stands for memories of an owner that change or go must not go on telling of them."""
         digests = sorted(set(self.digests.of_sources(sources).values()))
-        self.digests.unlink(digests)
-        self._delete(digests)
+        if digests:
+            space = "(SELECT space FROM memory WHERE number = ?)"
+            self._run(f"UPDATE space SET deletions = deletions + 1 WHERE number = {space}", digests[0])  # noqa: S608
+            self.digests.unlink(digests)
+            self._delete(digests)
 
     def _delete(self, numbers: Sequence[int]) -> None:
         for number in numbers:

@@ -177,6 +177,16 @@ def test_a_digest_does_not_outlive_a_fact(database):
     assert ["I live in Tokyo."] == [s.text for s in database.digests.sources(space, session) if s.superseded]
 
 
+def test_vectors_of_a_digest_that_went_are_known_to_be_gone(database):
+    """Also where nothing was forgotten or corrected."""
+    database.write(ANN, [*conversation(), Memory("", "I live in Tokyo.", time.time() - OLD, "user", "turn", "s1")])
+    write_digest(database)
+    before = database.vector_state(ANN, 1)
+    database.write(ANN, [Memory("", "I moved to Osaka.", time.time(), "user", "turn", "s2")])
+
+    assert before != database.vector_state(ANN, 1)
+
+
 def test_a_digest_that_was_forgotten_stays_forgotten(database):
     """Its turns do not."""
     database.write(ANN, conversation())
