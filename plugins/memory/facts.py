@@ -25,7 +25,8 @@ READ_CHARS: Final = 2_000
 FEW_WORDS: Final = 1  # that a text may say beside its claims, and be superseded as a whole all the same
 _KANA: Final = re.compile("[\u3040-\u30ff\u4e00-\u9fff]")
 _PAST: Final = re.compile(
-    r"\b(?:before|used to|previous(?:ly)?|former(?:ly)?|earlier|originally|in the past|old|history|changed?)\b"
+    r"\b(?:before|used to|previous(?:ly)?|former(?:ly)?|earlier|originally|in the past|changed?|"
+    r"(?<!how )(?<!year )(?<!years )old)\b"
     "|以前|前は|前の|まえの|昔|むかし|もともと|元々|かつて|最初は|変わった|変わりました"
 )
 _SMALL_TALK: Final = frozenset(
@@ -80,8 +81,10 @@ def claims_of(text: str) -> Claims:
             beside.append(clause.rest if claims else clause.text)
         if not clauses:
             beside.append(sentence.text)
+    if not found:
+        return Claims()
     said = content_of(terms_of("\n".join(beside))) - _SMALL_TALK
-    return Claims(tuple(dict.fromkeys(found)), bool(found) and len(said) <= FEW_WORDS and len(text) <= READ_CHARS)
+    return Claims(tuple(dict.fromkeys(found)), len(said) <= FEW_WORDS and len(text) <= READ_CHARS)
 
 
 def supersedes(newer: Claim, older: Claim) -> bool:
@@ -117,9 +120,11 @@ def _clauses(sentence: str) -> Iterator[Clause]:
 
 def _claims(clause: Clause) -> Iterator[Claim]:
     """The claims of a clause; `clause.rest` is what it says beside them."""
+    if not clause.japanese and not facts_en.STARTS.match(clause.text):
+        return
     rules = facts_ja.RULES if clause.japanese else facts_en.RULES
     for rule in rules:
-        match = rule.pattern.search(clause.text)
+        match = rule.pattern.match(clause.text)
         if match is None:
             continue
         groups = match.groupdict()

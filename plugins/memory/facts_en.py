@@ -37,6 +37,9 @@ _ELLIPSIS: Final = re.compile(
 )
 _I: Final = re.compile(r"^(?:i|we)\b", re.IGNORECASE)
 
+# Every rule begins with one of these.
+STARTS: Final = re.compile(r"(?:i|we|my|our|the|please|call|im|i'm|we're|i've|we've)\b", re.IGNORECASE)
+
 
 def clauses_of(sentence: str) -> Iterator[Clause]:
     """The clauses that can be statements, with the pronoun that "and work at …" leaves out."""

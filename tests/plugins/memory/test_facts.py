@@ -197,6 +197,7 @@ def test_what_holds_in_a_row_of_changes():
         ("What was my old phone?", True),
         ("以前はどこに住んでいた?", True),
         ("Where do I live?", False),
+        ("How old am I?", False),
         ("どこに住んでいますか?", False),
     ],
 )
