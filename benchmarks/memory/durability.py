@@ -27,6 +27,7 @@ CREATED: Final = 201
 KILLS: Final = 50
 LIFE_S: Final = (0.0, 0.8)  # after the first acknowledgement; then it is killed
 WORDS_OF_A_TEXT: Final = 60
+LOOKED_AT: Final = 200  # the newest, so that turns are seen among the notes
 SEARCHED: Final = 3  # of the newest that were acknowledged before each kill
 ACKNOWLEDGED: Final = (
     "A note is acknowledged by the 201 of POST /v1/memories. A turn is written after its answer, so the answer "
@@ -155,7 +156,7 @@ async def _talk(server: Killable, ledger: Ledger, numbers: Iterator[int], chance
 
 async def _look(server: Killable, ledger: Ledger, _numbers: Iterator[int], _chance: random.Random) -> None:
     while True:
-        _, answer = await server.call(ROUTE)
+        _, answer = await server.call(f"{ROUTE}?limit={LOOKED_AT}")
         ledger.turns |= {row["text"] for row in answer["data"] if row["role"] == "user"}
 
 
