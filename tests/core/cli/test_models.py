@@ -96,9 +96,9 @@ def test_add_refuses_a_truncated_model(hoshikage: CommandLine, small_gguf: Path)
     assert not (hoshikage.data_dir / "model_map.json").exists()
 
 
-@pytest.mark.parametrize("name", ["", "../up", "/absolute", "a b", "a\nb", "-x\0"[:2] + " "])
+@pytest.mark.parametrize("name", ["../up", "a\nb"])
 def test_add_refuses_names_that_a_path_would_trip_over(hoshikage: CommandLine, small_gguf: Path, name: str):
-    """A name cannot lead out of a folder or break a line."""
+    """A name cannot lead out of a folder or break a line; `test_names.py` has all that is not allowed."""
     done = hoshikage("add", "--", str(small_gguf), name)
 
     assert done.returncode == 1
