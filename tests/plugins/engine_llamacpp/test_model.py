@@ -18,7 +18,7 @@ import pytest
 
 from hoshikage import Chunk, ModelRecord, Started
 from hoshikage.core.errors import ModelLoadFailed, PromptKillsWorker, WorkerDied
-from hoshikage.plugins.engine_llamacpp import frames
+from hoshikage.plugins.engine_llamacpp import child, frames
 from hoshikage.plugins.engine_llamacpp import model as model_module
 from hoshikage.plugins.engine_llamacpp.channel import Channel
 from hoshikage.plugins.engine_llamacpp.engine import LlamaCppEngine
@@ -293,8 +293,9 @@ async def test_close_ends_streams_with_an_error(record):
     assert not psutil.pid_exists(model.pid)
 
 
-async def test_close_ends_a_worker_that_hangs(record):
+async def test_close_ends_a_worker_that_hangs(record, monkeypatch):
     """A stopped process answers no polite request; the signals that follow end it."""
+    monkeypatch.setattr(child, "STOP_LIMIT_S", 1.0)
     model = await ENGINE.load(record)
     assert model.pid is not None
     os.kill(model.pid, signal.SIGSTOP)

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from hoshikage import LoadPlan, ModelRecord
+from hoshikage.plugins.engine_llamacpp import child
 from hoshikage.plugins.engine_llamacpp.engine import LlamaCppEngine
 from hoshikage.plugins.engine_llamacpp.settings import LlamaCppSettings, PrefixCacheSettings, StateSettings
 from hoshikage.plugins.engine_llamacpp.state_places import StatePlaces
@@ -189,8 +190,10 @@ async def test_the_ram_disk_comes_first_and_the_disk_at_the_end(engine_on, recor
     assert N_STORY < answer.done.usage.cached_tokens
 
 
-async def test_a_worker_that_saves_for_too_long_is_ended(engine_on, record, tmp_path: Path):
+async def test_a_worker_that_saves_for_too_long_is_ended(engine_on, record, monkeypatch):
     """A close does not wait for ever: a worker that hangs in the middle of it goes by signal."""
+    monkeypatch.setattr(child, "SAVE_LIMIT_S", 0.5)
+    monkeypatch.setattr(child, "STOP_LIMIT_S", 1.0)
     model = await engine_on().load(record)
     await ask(model, raw(STORY))
     assert model.pid is not None
