@@ -27,6 +27,8 @@ pytestmark = [pytest.mark.model, pytest.mark.asyncio(loop_scope="module")]
 
 STORY = "Once upon a time " + ", ".join(f"king {n} ruled for {n} years" for n in range(1, 25))
 N_STORY = 200  # tokens, at least
+N_CTX = 1024
+TOO_LONG = " a" * (N_CTX + 50)
 
 
 @pytest.fixture
@@ -34,7 +36,7 @@ def engine_on(tmp_path: Path) -> Callable[..., LlamaCppEngine]:
     """Builds engines that save what is said below the test's folder."""
 
     def build(*, scope: str = "all", **state: float) -> LlamaCppEngine:
-        settings = LlamaCppSettings(n_ctx=1024, max_num_seqs=4, n_threads=N_THREADS, spare_workers=0)
+        settings = LlamaCppSettings(n_ctx=N_CTX, max_num_seqs=4, n_threads=N_THREADS, spare_workers=0)
         places = StatePlaces(StateSettings(**state), tmp_path / "state")
         return LlamaCppEngine(settings, PrefixCacheSettings(scope=scope), places)
 
@@ -218,7 +220,7 @@ async def test_a_context_grows_while_answers_are_made(engine_on, record):
     await model.extend_context(4096)
     rest = [event async for event in stream]
     kept = await ask(model, raw(STORY))
-    long = await ask(model, raw(" a" * 2000, max_tokens=2))
+    long = await ask(model, raw(TOO_LONG, max_tokens=2))
     await model.close()
 
     assert undisturbed.text == "".join(e.text for e in [*begun, *rest[:-1]])
@@ -244,7 +246,7 @@ async def test_the_longer_context_survives_a_death(engine_on, record):
     """The next worker has as much room as the last one had."""
     model = await engine_on().load(record)
     await model.extend_context(2048)
-    stream = model.generate(raw(" a" * 1500, max_tokens=20))
+    stream = model.generate(raw(TOO_LONG, max_tokens=20))
     [_ async for _ in upto(stream, chunks=2)]
     await kill(model)
     rest = [event async for event in stream]
