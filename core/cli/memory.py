@@ -10,8 +10,10 @@ from typing import Annotated, Any
 
 import orjson
 import typer
+from rich.console import Console
+from rich.progress import Progress, TaskID
 
-from hoshikage.core.cli.server_calls import ask_server
+from hoshikage.core.cli.server_calls import ask_server, stream_lines
 from hoshikage.core.cli.sizes import size
 from hoshikage.core.cli.start import Json, Port
 from hoshikage.core.cli.tables import new_table, print_table
@@ -25,9 +27,10 @@ Identity = Annotated[str, typer.Argument(help="The id that `memory list` shows."
 
 def add_commands(cli: typer.Typer) -> None:
     """Register the commands."""
-    group = typer.Typer(help="Long-term memory: list, search, correct, forget.", no_args_is_help=True)
+    group = typer.Typer(help="Long-term memory: list, search, correct, forget, verify.", no_args_is_help=True)
     named = (("list", list_memories), ("import", take), ("search", search), ("add", add), ("edit", edit))
-    for name, command in (*named, ("forget", forget), ("export", export), ("stats", stats)):
+    kept = (("verify", verify), ("rebuild", rebuild))
+    for name, command in (*named, ("forget", forget), ("export", export), ("stats", stats), *kept):
         group.command(name)(command)
     cli.add_typer(group, name="memory")
 
@@ -111,15 +114,18 @@ def export(
 
 
 def take(
-    file: Annotated[
-        Path, typer.Argument(help="JSON Lines, as `memory export` writes them.", exists=True, dir_okay=False)
-    ],
+    file: Annotated[Path, typer.Argument(help="JSON Lines, as `memory export` writes them.", exists=True)],
     user: User = "",
     project: Project = "",
     key: Key = "",
     port: Port = None,
 ) -> None:
     """Take in what was exported, all or none; what is here already is passed over."""
+    if file.is_dir():
+        raise typer.BadParameter(
+            f"{file} is a folder; one with the predecessor's ChromaDB is taken in by the server: set chroma.path (or "
+            "CHROMA_PATH) to it and start the server anew"
+        )
     answer = _ask("POST", "/import", port, _who(user, project, key), content=file.read_bytes())
     print(f"{answer['imported']} memories are new")
 
@@ -139,6 +145,38 @@ def stats(*, user: User = "", project: Project = "", key: Key = "", port: Port =
     table.add_row("found by meaning", meaning)
     table.add_row("on disk, of everybody", size(found["bytes_on_disk"]))
     print_table(table)
+
+
+def verify(*, port: Port = None, json: Json = False) -> None:
+    """Look whether everything that is remembered can be found: the file, words, vectors, and the index of vectors."""
+    if any(check["wrong"] for check in _checks("verify", port, json=json)):
+        raise typer.Exit(1)
+
+
+def rebuild(*, port: Port = None, json: Json = False) -> None:
+    """Make anew what is made from the memories: the index of words, damaged vectors, and the index of vectors."""
+    _checks("rebuild", port, json=json)
+
+
+def _checks(path: str, port: int | None, *, json: bool) -> list[dict[str, Any]]:
+    """Follow the checks of the server, and show the result of each."""
+    results: dict[str, dict[str, Any]] = {}
+    with Progress(console=Console(stderr=True), transient=True) as bars:
+        tasks: dict[str, TaskID] = {}
+        for check in stream_lines("POST", f"/v1/memories/{path}", port):
+            part = results[check["part"]] = check
+            if check["part"] not in tasks:
+                tasks[check["part"]] = bars.add_task(check["part"], total=part["total"])
+            bars.update(tasks[check["part"]], completed=part["looked_at"], total=part["total"])
+    rows = list(results.values())
+    if json:
+        print(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode())
+        return rows
+    table = new_table("part", "looked at", "wrong", "what to do")
+    for row in rows:
+        table.add_row(row["part"], f"{row['looked_at']} of {row['total']}", str(row["wrong"]), row["advice"] or "–")
+    print_table(table)
+    return rows
 
 
 def _who(user: str, project: str, key: str) -> dict[str, bytes]:

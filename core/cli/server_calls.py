@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import orjson
 
 from hoshikage.core.cli.serving import ServerDown
 from hoshikage.core.cli.start import assembly, server_url
 from hoshikage.core.errors import HoshikageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from hoshikage.core.kernel import Assembly
 
 CONNECT_LIMIT_S = 5.0
@@ -49,6 +52,27 @@ def ask_server(
     if not response.is_success:
         raise Refused(_message(response) or f"{response.url} answered {response.status_code}")
     return response
+
+
+def stream_lines(method: str, path: str, port: int | None, **parts: Any) -> Iterator[Any]:
+    """Ask the server, and yield each JSON line of its answer as it comes; see `ask_server` for arguments and errors."""
+    url = server_url(assembly().settings, port)
+    limits = httpx.Timeout(None, connect=CONNECT_LIMIT_S)
+    try:
+        with (
+            httpx.Client(timeout=limits, trust_env=False) as client,
+            client.stream(method, f"{url}{path}", **parts) as response,
+        ):
+            if not response.is_success:
+                response.read()
+                raise Refused(_message(response) or f"{response.url} answered {response.status_code}")
+            for line in response.iter_lines():
+                found = orjson.loads(line)
+                if "error" in found:
+                    raise Refused(found["error"]["message"])
+                yield found
+    except httpx.HTTPError as error:
+        raise ServerDown(f"no server answers at {url} ({error}); start one with `hoshikage serve`") from error
 
 
 def _message(response: httpx.Response) -> str:

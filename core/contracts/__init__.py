@@ -27,6 +27,7 @@ from hoshikage.core.contracts.engines import Engine, EngineCounters, LoadedModel
 from hoshikage.core.contracts.formats import ChatFormat, FormatParser, Parsed
 from hoshikage.core.contracts.memory import (
     Memory,
+    MemoryCheck,
     MemoryKind,
     MemoryMode,
     MemoryStats,
@@ -77,6 +78,7 @@ __all__ = [
     "LoadedModel",
     "LoadedView",
     "Memory",
+    "MemoryCheck",
     "MemoryKind",
     "MemoryMode",
     "MemoryNeed",

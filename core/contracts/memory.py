@@ -130,6 +130,24 @@ class MemoryStats:
     embedded: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class MemoryCheck:
+    """How far a look at the whole store, or a repair of a part of it, has come. The last one of a part is its result.
+
+    Attributes:
+        part: of the store: `file`, `words`, `vectors` or `index`.
+        looked_at: how many so far, of `total`.
+        wrong: how many of these are not as they should be.
+        advice: what to do about it, or what else to know; empty where there is nothing to say.
+    """
+
+    part: str
+    looked_at: int
+    total: int
+    wrong: int = 0
+    advice: str = ""
+
+
 class MemoryStore(Protocol):
     """Remembers what people said. One process owns it.
 
@@ -207,4 +225,20 @@ class MemoryStore(Protocol):
 
     async def stats(self, owner: Owner | None = None) -> MemoryStats:
         """What an owner has; without one, what there is."""
+        ...
+
+    def verify(self) -> AsyncIterator[MemoryCheck]:
+        """Look at everything of everybody, and change nothing. Everything else goes on meanwhile.
+
+        Raises:
+            MemoryUnavailable: the store cannot be read at all.
+        """
+        ...
+
+    def rebuild(self) -> AsyncIterator[MemoryCheck]:
+        """Make anew from the memories whatever is made from them. Nothing is written meanwhile; it waits.
+
+        Raises:
+            MemoryUnavailable: it cannot be written.
+        """
         ...

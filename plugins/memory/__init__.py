@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from hoshikage import SettingsSection, hookimpl
-from hoshikage.plugins.memory.settings import DigestSettings, MemorySettings
+from hoshikage.plugins.memory.settings import ChromaSettings, DigestSettings, MemorySettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,8 +22,9 @@ NEEDED: Final = ("apsw", "snowballstemmer")
 
 @hookimpl
 def hoshikage_declare_settings() -> Sequence[SettingsSection]:
-    """Declare the sections `memory` and `digests`."""
-    return [SettingsSection("memory", MemorySettings), SettingsSection("digests", DigestSettings)]
+    """Declare the sections `memory`, `digests` and `chroma`."""
+    schemas = {"memory": MemorySettings, "digests": DigestSettings, "chroma": ChromaSettings}
+    return [SettingsSection(name, schema) for name, schema in schemas.items()]
 
 
 @hookimpl
@@ -38,8 +39,11 @@ def hoshikage_provide_memory(
             )
         return []
     from hoshikage.plugins.memory.digesting import Digests
+    from hoshikage.plugins.memory.shelves import shelf_of
     from hoshikage.plugins.memory.store import SqliteMemory
 
-    section = settings.section(MemorySettings)
+    section, chroma = settings.section(MemorySettings), settings.section(ChromaSettings)
+    folder = settings.path(section.folder, default="memory")
     digests = Digests(settings.section(DigestSettings), models)
-    return [SqliteMemory(section, settings.path(section.folder, default="memory"), embedders, digests)]
+    predecessor = settings.path(chroma.path, default="") if chroma.path else None
+    return [SqliteMemory(section, folder, embedders, digests, shelf=shelf_of(chroma, folder), predecessor=predecessor)]

@@ -15,6 +15,8 @@ import apsw
 from hoshikage import Memory
 from hoshikage.core.errors import InvalidRequest, MemoryNotFound, MemoryUnavailable
 from hoshikage.plugins.memory.digest_rows import DigestRows
+from hoshikage.plugins.memory.imported import Imported
+from hoshikage.plugins.memory.index_records import IndexRecords
 from hoshikage.plugins.memory.pending import Pending
 from hoshikage.plugins.memory.rows import COLUMNS, Row, hash_of, indexed, memory_of, owner_name
 from hoshikage.plugins.memory.schema import prepare
@@ -45,6 +47,8 @@ class Database:
     Attributes:
         digests: what stands for which turns.
         vectors: of all embedders, as a whole.
+        index: what is known of the vector indexes.
+        imported: what was taken in from elsewhere.
     """
 
     @classmethod
@@ -76,6 +80,13 @@ class Database:
             self._facts.prepare()
         self._pending = Pending(self._connection)
         self.vectors = VectorRows(self._connection)
+        self.index = IndexRecords(self._connection)
+        self.imported = Imported(self._connection)
+
+    @property
+    def connection(self) -> apsw.Connection:
+        """For what looks at the file as a whole; see `checking`."""
+        return self._connection
 
     def close(self, *, untouched: bool = False) -> None:
         """Close the file. Idempotent.

@@ -20,7 +20,7 @@ from hoshikage.plugins.memory.timed import few_said_then, parts_of_time, said_th
 from hoshikage.plugins.memory.times import asked_time
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from numpy.typing import NDArray
@@ -61,18 +61,20 @@ class Meaning:
     """What an embedder has to say of a question.
 
     Attributes:
-        numbers: of all memories of the owner that have a vector, ascending.
+        numbers: of the owner's memories that have a vector, ascending: all of them, or the nearest.
         cosines: how near each of them is to the question.
         related_from: see `Embedder`.
+        others: where those are only the nearest, the same two for other memories, as far as they have vectors.
     """
 
     numbers: NDArray[np.int64]
     cosines: NDArray[np.float32]
     related_from: float
+    others: Callable[[Sequence[int]], tuple[NDArray[np.int64], NDArray[np.float32]]] | None = None
 
     @property
     def farthest(self) -> float:
-        """The least of the cosines."""
+        """The least of the cosines; where only the nearest are known, those of a sample are among them."""
         return float(self.cosines.min(initial=np.inf))
 
     def nearest(self, count: int) -> list[int]:
@@ -84,9 +86,12 @@ class Meaning:
     def of(self, numbers: Sequence[int]) -> NDArray[np.float32]:
         """The cosines of some memories; no number for those that have no vector yet."""
         wanted = np.array(numbers, dtype=np.int64)
-        place = np.minimum(np.searchsorted(self.numbers, wanted), len(self.numbers) - 1)
-        known = self.numbers[place] == wanted
-        return np.where(known, self.cosines[place], np.nan).astype(np.float32)
+        at, cosines = (self.numbers, self.cosines) if self.others is None else self.others(numbers)
+        if not len(at):
+            return np.full(len(wanted), np.nan, dtype=np.float32)
+        place = np.minimum(np.searchsorted(at, wanted), len(at) - 1)
+        known = at[place] == wanted
+        return np.where(known, cosines[place], np.nan).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)

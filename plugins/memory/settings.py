@@ -1,13 +1,13 @@
-"""The settings of long-term memory."""
+"""The settings of long-term memory, and of ChromaDB."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from hoshikage import MemoryMode, Unit
+from hoshikage import MemoryMode, Secret, Unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,17 @@ class MemorySettings:
         ),
     ] = 0.26
     max_text_chars: Annotated[int, Meta(ge=100, le=10_000_000, description="The longest text of a memory.")] = 100_000
+    index: Annotated[
+        Literal["auto", "exact", "chroma"],
+        Meta(
+            description="How meaning is searched: `exact` looks at every memory of a person, `chroma` at those that a "
+            "ChromaDB collection finds; `auto` is the latter for those who have more than `memory.exact_up_to`."
+        ),
+    ] = "auto"
+    exact_up_to: Annotated[
+        int,
+        Meta(ge=0, le=100_000_000, description="So many memories of one person are searched exactly with `auto`."),
+    ] = 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +83,24 @@ class DigestSettings:
             "sentences are chosen."
         ),
     ] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ChromaSettings:
+    """The predecessor's ChromaDB, and a Chroma server to keep indexes on."""
+
+    path: Annotated[
+        str,
+        Meta(
+            description="The predecessor's database: its conversations are taken in at the start, each once, and "
+            "nothing is written there. Empty: none. Indexes of our own are in `memory.folder`."
+        ),
+    ] = ""
+    url: Annotated[
+        str,
+        Meta(
+            description="A Chroma server for the indexes, as http://127.0.0.1:8000; another machine by https:// alone, "
+            "behind a proxy that asks for `chroma.token`. Empty: folders of our own."
+        ),
+    ] = ""
+    token: Annotated[str, Secret(), Meta(description="Sent to the Chroma server as `Authorization: Bearer …`.")] = ""

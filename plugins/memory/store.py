@@ -18,24 +18,32 @@ from hoshikage.core.contracts import owner_of
 from hoshikage.core.errors import InvalidRequest, MemoryDamaged, MemoryUnavailable
 from hoshikage.plugins.memory.asking import choose_embedder
 from hoshikage.plugins.memory.block import block_of
+from hoshikage.plugins.memory.chroma import IndexFailed
 from hoshikage.plugins.memory.database import Database
 from hoshikage.plugins.memory.digesting import Digesting
 from hoshikage.plugins.memory.embedding import Embedding
 from hoshikage.plugins.memory.facts import asks_for_the_past
+from hoshikage.plugins.memory.index_plan import Choice
+from hoshikage.plugins.memory.inspection import Inspection
+from hoshikage.plugins.memory.keeping import why_refused
 from hoshikage.plugins.memory.ranking import Weights
-from hoshikage.plugins.memory.recalling import QUESTION_CHARS, Bounds, Meaning, choose, search
+from hoshikage.plugins.memory.recalling import QUESTION_CHARS, Bounds, choose, search
 from hoshikage.plugins.memory.rereading import Rereading
 from hoshikage.plugins.memory.rows import owner_name
+from hoshikage.plugins.memory.shelves import INDEX_FOLDER, Folders
+from hoshikage.plugins.memory.taking_over import take_over
 from hoshikage.plugins.memory.turns import newest_question, turn_of
+from hoshikage.plugins.memory.vector_index import VectorIndex
 from hoshikage.plugins.memory.vectors import Matrices
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
     from pathlib import Path
 
-    from hoshikage import Caller, ChatRequest, Embedder, MemoryMode, Owner, Recalled, Receipt
+    from hoshikage import Caller, ChatRequest, Embedder, MemoryCheck, MemoryMode, Owner, Recalled, Receipt
     from hoshikage.plugins.memory.digesting import Digests
     from hoshikage.plugins.memory.settings import MemorySettings
+    from hoshikage.plugins.memory.shelves import Shelf
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +63,8 @@ class SqliteMemory:
         folder: where the file is.
         embedders: one of them finds memories by meaning, see `choose_embedder`.
         digests: how old conversations are made short; without, they are not.
+        shelf: where the indexes of large spaces are; without one they are in folders beside the file.
+        predecessor: a folder with the predecessor's database, whose memories are taken in; `None`: there is none.
     """
 
     name = "sqlite"
@@ -65,6 +75,9 @@ class SqliteMemory:
         folder: Path,
         embedders: Sequence[Embedder] = (),
         digests: Digests | None = None,
+        *,
+        shelf: Shelf | None = None,
+        predecessor: Path | None = None,
     ) -> None:
         self._settings = settings
         self._file = folder / FILE
@@ -78,6 +91,11 @@ class SqliteMemory:
         self._rereading = Rereading(self._write)
         self._digesting = Digesting(digests, self._change, self._embedder_in_use) if digests is not None else None
         self._matrices: Matrices | None = None
+        choice = Choice(settings.index, settings.exact_up_to)
+        self._index = VectorIndex(shelf or Folders(folder / INDEX_FOLDER), choice, read=self._read, write=self._write)
+        self._inspection = Inspection(self._file, self._index, self._write)
+        self._predecessor = predecessor
+        self._taking: asyncio.Task[int] | None = None
         self._reason = "the server has not started it yet"
         self._damage = ""  # what is wrong with the file
 
@@ -97,10 +115,20 @@ class SqliteMemory:
         if embedder is not None:
             self._embedding = Embedding(embedder, self._write, self._know_vectors)
             await self._embedding.start()
+        else:
+            self._index.know(0, 1)  # what another start has left is taken away
+        self._index.start()
+        if self._predecessor is not None:
+            taking = take_over(self._predecessor, self._file.parent, self._refuse, self._change)
+            self._taking = asyncio.create_task(taking, name="import of the predecessor's memories")
 
     async def stop(self) -> None:
         """See `MemoryStore.stop`."""
         self._reason = "the server stops"
+        if self._taking is not None:
+            self._taking.cancel()
+            await asyncio.gather(self._taking, return_exceptions=True)
+        await self._index.stop()
         await self._rereading.stop()
         if self._digesting is not None:
             await self._digesting.stop()
@@ -167,19 +195,22 @@ class SqliteMemory:
     async def edit(self, owner: Owner, memory_id: str, text: str) -> Memory:
         """See `MemoryStore.edit`."""
         checked = self._checked(text)
-        edited = await self._change(lambda database: database.edit(owner, memory_id, checked))
-        self._forget_vectors()
+        async with self._inspection.deleting:
+            edited = await self._change(lambda database: database.edit(owner, memory_id, checked))
+        await self._forget_vectors()
         return edited
 
     async def forget(self, owner: Owner, memory_id: str) -> None:
         """See `MemoryStore.forget`."""
-        await self._write(lambda database: database.forget(owner, memory_id))
-        self._forget_vectors()
+        async with self._inspection.deleting:
+            await self._write(lambda database: database.forget(owner, memory_id))
+        await self._forget_vectors()
 
     async def forget_all(self, owner: Owner) -> int:
         """See `MemoryStore.forget_all`."""
-        count = await self._write(lambda database: database.forget(owner))
-        self._forget_vectors()
+        async with self._inspection.deleting:
+            count = await self._write(lambda database: database.forget(owner))
+        await self._forget_vectors()
         return count
 
     async def export(self, owner: Owner) -> AsyncIterator[Memory]:
@@ -210,17 +241,34 @@ class SqliteMemory:
 
         return await self._read(look)
 
+    def verify(self) -> AsyncIterator[MemoryCheck]:
+        """See `MemoryStore.verify`."""
+        return self._inspection.verify(self._embedding)
+
+    def rebuild(self) -> AsyncIterator[MemoryCheck]:
+        """See `MemoryStore.rebuild`."""
+        return self._inspection.rebuild(self._embedding)
+
     # --- meaning ---
 
-    def _forget_vectors(self) -> None:
-        """Keep nothing in memory that tells of what was forgotten."""
+    async def _forget_vectors(self) -> None:
+        """Keep nothing in memory, and in no index, that tells of what was forgotten."""
         if self._embedding is not None:
             self._embedding.forget()
+        try:
+            await self._index.sweep()
+        except IndexFailed as error:
+            raise MemoryUnavailable(
+                f"it is gone from the memories, but its vector is still in the index: {error.message}; the index is "
+                "not used any more, and its removal is tried again"
+            ) from error
 
     async def _know_vectors(self) -> None:
         """It is known now of which embedder vectors are, and how long."""
         if self._embedding is not None and self._reader is not None:
-            self._matrices = Matrices(self._reader, self._embedding.number, self._embedding.embedder.dimensions)
+            number, dimensions = self._embedding.number, self._embedding.embedder.dimensions
+            self._matrices = Matrices(self._reader, number, dimensions)
+            self._index.know(number, dimensions)
 
     def _embedder_in_use(self) -> Embedder | None:
         return self._embedding.embedder if self._embedding is not None and self._embedding.number else None
@@ -230,11 +278,12 @@ class SqliteMemory:
         if embedding is not None:
             vector = await embedding.vector_of(owner, question[-QUESTION_CHARS:], limit_s=limit_s)
         matrices = self._matrices
+        near = await self._index.nearest(owner, vector) if vector is not None else None
 
         def find(database: Database) -> list[Recalled]:
             meaning = None
             if vector is not None and matrices is not None and embedding is not None:
-                meaning = Meaning(*matrices.cosines(owner, vector), embedding.embedder.related_from)
+                meaning = matrices.meaning(owner, vector, embedding.embedder.related_from, near)
             now = datetime.datetime.fromtimestamp(time.time()).astimezone()
             return search(database, owner, question, self._weights, meaning, now=now)
 
@@ -251,17 +300,12 @@ class SqliteMemory:
         Raises:
             InvalidRequest: it is empty, too long, or no Unicode.
         """
-        longest = self._settings.max_text_chars
-        if not text.strip():
-            raise InvalidRequest("the text is empty", param="text")
-        if len(text) > longest:
-            raise InvalidRequest(
-                f"the text has {len(text)} characters; memory.max_text_chars allows {longest}: send it in parts",
-                param="text",
-            )
-        if not text.isprintable() and any("\ud800" <= c <= "\udfff" for c in text):
-            raise InvalidRequest("the text holds half of a surrogate pair, which no Unicode text does", param="text")
+        if why := self._refuse(text):
+            raise InvalidRequest(why, param="text")
         return text
+
+    def _refuse(self, text: str) -> str:
+        return why_refused(text, longest=self._settings.max_text_chars)
 
     async def _read(self, call: Callable[[Database], T]) -> T:
         return await self._with(self._reading, self._reader, call)
@@ -284,6 +328,8 @@ class SqliteMemory:
         try:
             return await self._in(executor, lambda: call(database))
         except (apsw.CorruptError, apsw.NotADBError) as error:
+            if getattr(error, "extendedresult", 0) == apsw.SQLITE_CORRUPT_VTAB:  # that is made from the rest
+                raise MemoryUnavailable("the index of words is damaged; run `hoshikage memory rebuild`") from error
             raise self._leave_alone(error) from error
         except apsw.Error as error:
             raise MemoryUnavailable(

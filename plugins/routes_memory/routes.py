@@ -12,16 +12,16 @@ from quart import Blueprint, Response, request
 
 from hoshikage import Memory, Owner, RouteGroup
 from hoshikage.core.contracts import owner_of
-from hoshikage.core.errors import InvalidRequest, MemoryUnavailable
+from hoshikage.core.errors import HoshikageError, InvalidRequest, MemoryUnavailable
 from hoshikage.core.http.body import read_body
 from hoshikage.core.http.callers import caller_of
 from hoshikage.core.http.stream import STREAM_HEADERS
 from hoshikage.plugins.routes_memory.bodies import Correction, Line, NewMemory, memory_row, recalled_row
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, AsyncIterator
 
-    from hoshikage import MemoryStore, ServerApi
+    from hoshikage import MemoryCheck, MemoryStore, ServerApi
 
 DEFAULT_LIMIT: Final = 20
 MOST: Final = 1000
@@ -69,11 +69,7 @@ def memory_routes(server: ServerApi) -> RouteGroup:
     @blueprint.get("/v1/memories/export")
     async def export() -> Response:
         """JSON Lines, the oldest first."""
-        lines = _lines(_store(server), _owner())
-        first = await anext(lines, b"")  # what cannot be read at all gets the status of an error
-        response = Response(_joined(first, lines), content_type="application/x-ndjson", headers=STREAM_HEADERS)
-        response.timeout = None  # Quart would cut the stream after a minute
-        return response
+        return await _json_lines(_lines(_store(server), _owner()))
 
     @blueprint.post("/v1/memories/import")
     async def take() -> dict[str, Any]:
@@ -83,7 +79,22 @@ def memory_routes(server: ServerApi) -> RouteGroup:
         written = await _store(server).take(_owner(), [memory for memory in memories if memory is not None])
         return {"object": "list", "imported": written}
 
+    _add_upkeep(blueprint, server)
     return RouteGroup("memory", blueprint)
+
+
+def _add_upkeep(blueprint: Blueprint, server: ServerApi) -> None:
+    """The routes that look after the store as a whole."""
+
+    @blueprint.post("/v1/memories/verify")
+    async def verify() -> Response:
+        """How far each check has come, as JSON Lines; it looks at everybody's, and shows numbers alone."""
+        return await _json_lines(_check_lines(_store(server).verify()))
+
+    @blueprint.post("/v1/memories/rebuild")
+    async def rebuild() -> Response:
+        """Make anew what is made from the memories; the answer is as that of `verify`."""
+        return await _json_lines(_check_lines(_store(server).rebuild()))
 
 
 def _store(server: ServerApi) -> MemoryStore:
@@ -113,6 +124,25 @@ async def _joined(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGener
         yield first
         async for line in rest:
             yield line
+
+
+async def _json_lines(lines: AsyncGenerator[bytes, None]) -> Response:
+    first = await anext(lines, b"")  # what cannot be read at all gets the status of an error
+    response = Response(_joined(first, lines), content_type="application/x-ndjson", headers=STREAM_HEADERS)
+    response.timeout = None  # Quart would cut the stream after a minute
+    return response
+
+
+async def _check_lines(checks: AsyncIterator[MemoryCheck]) -> AsyncGenerator[bytes, None]:
+    begun = False
+    try:
+        async for check in checks:
+            begun = True
+            yield orjson.dumps({"object": "memory.check", **msgspec.to_builtins(check)}) + b"\n"
+    except HoshikageError as error:
+        if not begun:
+            raise
+        yield orjson.dumps({"error": {"message": error.message, "code": error.code}}) + b"\n"
 
 
 def _memory(number: int, line: bytes) -> Memory | None:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import apsw
 import pytest
 
 from tests.core.cli.conftest import CommandLine
@@ -88,3 +89,23 @@ def test_what_is_wrong_is_one_line(said: Callable[..., str], tmp_path: Path):
     assert "there is no memory 'mem_x'" in said("edit", "mem_x", "text", status=1)
     assert "line 2 is no memory" in said("import", str(tmp_path / "bad.jsonl"), status=1)
     assert "[]\n" == said("list", "--json")
+
+
+def test_a_damaged_store_is_seen_and_made_anew(said: Callable[..., str], hoshikage: CommandLine):
+    """A person sees what is wrong and what to do; after that, nothing is."""
+    said("add", FACT)
+    with apsw.Connection(str(hoshikage.data_dir / "memory" / "memories.sqlite3")) as connection:
+        connection.execute("DELETE FROM term")
+    damaged, rebuilt = said("verify", status=1), said("rebuild")
+    sound = json.loads(said("verify", "--json"))
+
+    assert ("1 of 1" in damaged, "hoshikage memory rebuild" in damaged, "1 of 1" in rebuilt) == (True, True, True)
+    assert {"file", "words", "index"} <= {row["part"] for row in sound}
+    assert {0} == {row["wrong"] for row in sound}
+
+
+def test_a_folder_is_no_export(said: Callable[..., str], tmp_path: Path):
+    """The predecessor's database is one; the message says how it comes in."""
+    message = " ".join(said("import", str(tmp_path), status=2).replace("│", "").split())
+
+    assert "set chroma.path" in message
