@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from benchmarks.memory.rows.index import Churn, IndexChoice
 from benchmarks.memory.rows.jsquad import JSQuAD
 from benchmarks.memory.rows.latency import Latency
 from benchmarks.memory.rows.locomo import LoCoMo
@@ -23,6 +24,8 @@ def memory_rows(ground: Ground) -> list[MemoryRow]:
         LoCoMo(ground),
         Latency(ground, 100),
         Latency(ground, 1),
+        IndexChoice(ground),
+        Churn(ground),
         Kills(ground),
         FirstToken(ground),
         ComputedAgain(ground),

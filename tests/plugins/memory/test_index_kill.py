@@ -22,11 +22,11 @@ from tests.plugins.memory.bench import OWNER, Bench, clustered
 
 async def main():
     bench = Bench(Path(sys.argv[1]))
-    bench.tell(OWNER, clustered(1500))
+    bench.tell(OWNER, clustered(800))
     bench.index.start()
     if sys.argv[2] == "made":
         await bench.index.serves(OWNER)
-        await bench.found(OWNER, clustered(1500)[3])
+        await bench.found(OWNER, clustered(800)[3])
     else:
         while not (bench.index._making and (Path(sys.argv[1]) / "index" / bench.index._making.name).is_dir()):
             await asyncio.sleep(0.01)
@@ -52,8 +52,8 @@ async def test_a_killed_process_leaves_nothing_behind_that_harms(bench_in, tmp_p
     before = set(bench.collections())
     with capture_logs() as logs:
         await bench.indexed(OWNER)
-    vectors = clustered(1500)
-    lost = [n for n in range(0, 1500, 10) if [f"text {n}"] != await bench.found(OWNER, vectors[n])]
+    vectors = clustered(800)
+    lost = [n for n in range(0, 800, 10) if [f"text {n}"] != await bench.found(OWNER, vectors[n])]
 
     assert 1 == len(before)
     assert [] == lost
