@@ -14,8 +14,8 @@ import numpy as np
 
 from benchmarks.figures import percentile
 from benchmarks.memory.clusters import DIMENSIONS, EMBEDDER, clustered, opened, owners, told
-from hoshikage.plugins.memory.chroma import client_of, new_collection
-from hoshikage.plugins.memory.vectors import Matrices
+from hoshikage.plugins.memory.index.chroma import client_of, new_collection
+from hoshikage.plugins.memory.index.vectors import Matrices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import numpy as np
 
 from benchmarks.memory.clusters import DIMENSIONS, EMBEDDER, clustered, opened, owners, told
-from hoshikage.plugins.memory.chroma import client_of, new_collection
-from hoshikage.plugins.memory.index_contents import ITSELF_AMONG, not_found
-from hoshikage.plugins.memory.index_plan import Choice
-from hoshikage.plugins.memory.shelves import Folders
-from hoshikage.plugins.memory.vector_index import VectorIndex
-from hoshikage.plugins.memory.vectors import Matrices
+from hoshikage.plugins.memory.index.chroma import client_of, new_collection
+from hoshikage.plugins.memory.index.contents import ITSELF_AMONG, not_found
+from hoshikage.plugins.memory.index.plan import Choice
+from hoshikage.plugins.memory.index.shelves import Folders
+from hoshikage.plugins.memory.index.vector_index import VectorIndex
+from hoshikage.plugins.memory.index.vectors import Matrices
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -38,8 +38,8 @@ def hoshikage_provide_memory(
                 "memory_unavailable", reason=f"{', '.join(missing)} is missing: pip install 'hoshikage[memory]'"
             )
         return []
-    from hoshikage.plugins.memory.digesting import Digests
-    from hoshikage.plugins.memory.shelves import shelf_of
+    from hoshikage.plugins.memory.digests.work import Digests
+    from hoshikage.plugins.memory.index.shelves import shelf_of
     from hoshikage.plugins.memory.store import SqliteMemory
 
     section, chroma = settings.section(MemorySettings), settings.section(ChromaSettings)

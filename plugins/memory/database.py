@@ -14,23 +14,24 @@ import apsw
 
 from hoshikage import Memory
 from hoshikage.core.errors import InvalidRequest, MemoryNotFound, MemoryUnavailable
-from hoshikage.plugins.memory.digest_rows import DigestRows
+from hoshikage.plugins.memory.digests.rows import DigestRows
+from hoshikage.plugins.memory.embedding.pending import Pending
+from hoshikage.plugins.memory.embedding.rows import VectorRows
+from hoshikage.plugins.memory.facts.superseding import Superseding
 from hoshikage.plugins.memory.imported import Imported
-from hoshikage.plugins.memory.index_records import IndexRecords
-from hoshikage.plugins.memory.pending import Pending
+from hoshikage.plugins.memory.index.records import IndexRecords
 from hoshikage.plugins.memory.rows import COLUMNS, Row, hash_of, indexed, memory_of, owner_name
 from hoshikage.plugins.memory.schema import prepare
 from hoshikage.plugins.memory.statements import run
-from hoshikage.plugins.memory.superseding import Superseding
-from hoshikage.plugins.memory.text import terms_of
-from hoshikage.plugins.memory.vector_rows import VectorRows
+from hoshikage.plugins.memory.text import TERMS, terms_of
+from hoshikage.plugins.memory.upkeep.checking import rebuild_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from hoshikage import Owner
-    from hoshikage.plugins.memory.digest_rows import Source
+    from hoshikage.plugins.memory.digests.rows import Source
 
 BUSY_LIMIT_MS: Final = 5_000
 PAGE: Final = 500
@@ -163,6 +164,13 @@ class Database:
         """Read what memories from before say that can change, a few at a time; see `Superseding`. Returns how many."""
         with self._transaction():
             return self._facts.read_more(limit)
+
+    def read_words(self) -> None:
+        """Make the index of words anew if it was made by other rules than today's."""
+        if self._run("SELECT 1 FROM progress WHERE name = 'terms' AND number = ?", TERMS):
+            return
+        rebuild_words(self._connection, lambda _: None)
+        self._run("INSERT OR REPLACE INTO progress (name, number) VALUES ('terms', ?)", TERMS)
 
     def write_digest(self, space: int, session: str, sources: Sequence[Source], text: str) -> bool:
         """Write what stands for the turns of a conversation, in place of what stood for them before.

@@ -9,15 +9,15 @@ import numpy as np
 
 from hoshikage import Recalled
 from hoshikage.plugins.memory.block import line_of, tokens_of
-from hoshikage.plugins.memory.digests import doubles
+from hoshikage.plugins.memory.digests.content import doubles
+from hoshikage.plugins.memory.facts.newest import alike, asks_for_now, newness, pairs_of, raised, with_endings
 from hoshikage.plugins.memory.fitting import NEIGHBOUR, fits_of
 from hoshikage.plugins.memory.lexical import Statistics, score, telling
-from hoshikage.plugins.memory.newest import alike, asks_for_now, newness, pairs_of, raised, with_endings
 from hoshikage.plugins.memory.passages import passage_of
 from hoshikage.plugins.memory.ranking import Weights, best_neighbour, rank
 from hoshikage.plugins.memory.text import asks, normalised, terms_of
-from hoshikage.plugins.memory.timed import few_said_then, parts_of_time, said_then, turns_of_sessions
-from hoshikage.plugins.memory.times import asked_time
+from hoshikage.plugins.memory.times.asked import asked_time
+from hoshikage.plugins.memory.times.candidates import few_said_then, parts_of_time, said_then, turns_of_sessions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from hoshikage import Owner
     from hoshikage.plugins.memory.database import Database
     from hoshikage.plugins.memory.rows import Row
-    from hoshikage.plugins.memory.times import AskedTime
+    from hoshikage.plugins.memory.times.asked import AskedTime
 
 CANDIDATES: Final = 50
 # Of a long message its end, where people ask, and of that the rarest terms: whoever sends a book holds up nobody.

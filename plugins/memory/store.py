@@ -16,34 +16,34 @@ import structlog
 from hoshikage import Memory, MemoryStats, Recall
 from hoshikage.core.contracts import owner_of
 from hoshikage.core.errors import InvalidRequest, MemoryDamaged, MemoryUnavailable
-from hoshikage.plugins.memory.asking import choose_embedder
 from hoshikage.plugins.memory.block import block_of
-from hoshikage.plugins.memory.chroma import IndexFailed
 from hoshikage.plugins.memory.database import Database
-from hoshikage.plugins.memory.digesting import Digesting
-from hoshikage.plugins.memory.embedding import Embedding
-from hoshikage.plugins.memory.facts import asks_for_the_past
-from hoshikage.plugins.memory.index_plan import Choice
-from hoshikage.plugins.memory.inspection import Inspection
+from hoshikage.plugins.memory.digests.work import Digesting
+from hoshikage.plugins.memory.embedding.asking import choose_embedder
+from hoshikage.plugins.memory.embedding.work import Embedding
+from hoshikage.plugins.memory.facts.claims import asks_for_the_past
+from hoshikage.plugins.memory.index.chroma import IndexFailed
+from hoshikage.plugins.memory.index.plan import Choice
+from hoshikage.plugins.memory.index.shelves import INDEX_FOLDER, Folders
+from hoshikage.plugins.memory.index.vector_index import VectorIndex
+from hoshikage.plugins.memory.index.vectors import Matrices
 from hoshikage.plugins.memory.keeping import why_refused
+from hoshikage.plugins.memory.predecessor.taking_over import take_over
 from hoshikage.plugins.memory.ranking import Weights
 from hoshikage.plugins.memory.recalling import QUESTION_CHARS, Bounds, choose, search
-from hoshikage.plugins.memory.rereading import Rereading
 from hoshikage.plugins.memory.rows import owner_name
-from hoshikage.plugins.memory.shelves import INDEX_FOLDER, Folders
-from hoshikage.plugins.memory.taking_over import take_over
 from hoshikage.plugins.memory.turns import newest_question, turn_of
-from hoshikage.plugins.memory.vector_index import VectorIndex
-from hoshikage.plugins.memory.vectors import Matrices
+from hoshikage.plugins.memory.upkeep.inspection import Inspection
+from hoshikage.plugins.memory.upkeep.rereading import Rereading
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
     from pathlib import Path
 
     from hoshikage import Caller, ChatRequest, Embedder, MemoryCheck, MemoryMode, Owner, Recalled, Receipt
-    from hoshikage.plugins.memory.digesting import Digests
+    from hoshikage.plugins.memory.digests.work import Digests
+    from hoshikage.plugins.memory.index.shelves import Shelf
     from hoshikage.plugins.memory.settings import MemorySettings
-    from hoshikage.plugins.memory.shelves import Shelf
 
 log = structlog.get_logger(__name__)
 

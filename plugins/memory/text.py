@@ -32,6 +32,7 @@ _STOP_WORDS: Final = (
     "into is it its just me my no not of on or our she should so some than that the their them then there these they "
     "this those to too us was we were what when where which who whom whose why will with would you your"
 )
+TERMS: Final = 2  # raise it with every change of what the terms of a text are: then all texts are read again
 STOP_WORDS: Final = frozenset(_STOP_WORDS.split())
 QUESTION_WORDS: Final = frozenset("何誰")
 _ASKING_END: Final = re.compile(

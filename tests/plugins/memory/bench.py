@@ -9,10 +9,10 @@ import numpy as np
 
 from hoshikage import Memory, Owner
 from hoshikage.plugins.memory.database import Database
-from hoshikage.plugins.memory.index_plan import Choice
-from hoshikage.plugins.memory.shelves import Folders, Shelf
-from hoshikage.plugins.memory.vector_index import VectorIndex
-from hoshikage.plugins.memory.vectors import Matrices
+from hoshikage.plugins.memory.index.plan import Choice
+from hoshikage.plugins.memory.index.shelves import Folders, Shelf
+from hoshikage.plugins.memory.index.vector_index import VectorIndex
+from hoshikage.plugins.memory.index.vectors import Matrices
 
 DIMENSIONS = 32
 INDEX_LIMIT_S = 20.0

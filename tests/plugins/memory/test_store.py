@@ -11,9 +11,9 @@ import pytest
 
 from hoshikage import Caller, ChatRequest, Memory, MemoryUse, Message, Owner, Receipt
 from hoshikage.core.errors import EmbedderFailed, InvalidRequest, MemoryUnavailable
-from hoshikage.plugins.memory import embedding as embedding_module
-from hoshikage.plugins.memory import superseding
 from hoshikage.plugins.memory.block import tokens_of
+from hoshikage.plugins.memory.embedding import work as embedding_module
+from hoshikage.plugins.memory.facts import superseding
 from hoshikage.plugins.memory.settings import MemorySettings
 from hoshikage.plugins.memory.store import SqliteMemory
 from tests.fakes import until

@@ -1,0 +1,1 @@
+"""Old conversations in a few sentences."""

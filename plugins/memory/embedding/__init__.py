@@ -1,0 +1,1 @@
+"""Vectors for memories and questions, behind the scenes."""

@@ -1,0 +1,1 @@
+"""What holds: statements that change, and which of them is the newest."""

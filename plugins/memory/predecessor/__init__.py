@@ -1,0 +1,1 @@
+"""The memories of the server before this one, taken over."""

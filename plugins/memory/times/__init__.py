@@ -1,0 +1,1 @@
+"""When: which days a question speaks of, and what was said then."""

@@ -1,0 +1,1 @@
+"""Looking whether everything is whole, and making indexes anew."""
