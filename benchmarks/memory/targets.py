@@ -6,6 +6,7 @@ from benchmarks.figures import OURS, Target
 
 WORDS, WITH_MEANING = f"{OURS}, words alone", f"{OURS}, with the question's vector"
 OFF, ON, AS_LONG = "off", "on", "off, as long"
+ENGLISH = "all-MiniLM-L6-v2"  # what many use, ChromaDB among them
 PRIORS = "the same with neighbour and session"
 
 MEMORY_TARGETS = (

@@ -11,6 +11,7 @@ from benchmarks.memory.ground import JSQUAD
 from benchmarks.memory.ours import OurMemory
 from benchmarks.memory.quality import best_of, mean_recall
 from benchmarks.memory.rows.base import MemoryRow, NotHere
+from benchmarks.memory.targets import ENGLISH
 from hoshikage.plugins.memory.ranking import Weights
 
 if TYPE_CHECKING:
@@ -46,6 +47,10 @@ class JSQuAD(MemoryRow):
             f"{self.ground.embedder.name} alone": best_of(cosines, ids, DEPTH),
             "their min-max sum": best_of(both, ids, DEPTH),
         }
+        if (english := self.ground.english) is not None:
+            theirs = await self.ground.vectors_of(asked, "query", embedder=english)
+            cosines = theirs @ (await self.ground.vectors_of(texts, "document", embedder=english)).T
+            orders[f"{ENGLISH} alone"] = best_of(cosines, ids, DEPTH)
         with OurMemory(
             self.ground.folder / "jsquad.db", collection.texts, documents, self.ground.embedder.related_from
         ) as memory:

@@ -6,6 +6,8 @@ import datetime
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from benchmarks.figures import OURS, Sample
 from benchmarks.memory.baselines import bm25, min_max_sum, with_priors
 from benchmarks.memory.data import LOCOMO_KINDS, read_locomo
@@ -13,7 +15,7 @@ from benchmarks.memory.ground import LOCOMO
 from benchmarks.memory.ours import OurMemory
 from benchmarks.memory.quality import best_of, mean_recall
 from benchmarks.memory.rows.base import MemoryRow, NotHere
-from benchmarks.memory.targets import PRIORS
+from benchmarks.memory.targets import ENGLISH, PRIORS
 from benchmarks.memory.tuning import Asked, weights_for_each
 from hoshikage.plugins.memory.ranking import Weights
 from hoshikage.plugins.memory.text import terms_of
@@ -21,9 +23,12 @@ from hoshikage.plugins.memory.text import terms_of
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+    from numpy.typing import NDArray
+
     from benchmarks.memory.data import Collection
 
 DEPTH = 10
+
 ASKED_AFTER = datetime.timedelta(days=1)  # the last session
 
 
@@ -71,6 +76,7 @@ class LoCoMo(MemoryRow):
             documents = await self.ground.vectors_of(texts, "document")
             queries = await self.ground.vectors_of(asked, "query")
             words, cosines = bm25(texts, asked, terms_of), queries @ documents.T
+            english = await self._english(texts, asked)
             both = min_max_sum(words, cosines, 0.5)
             priors = with_priors(both, [t.session for t in talk.texts], 0.3, 0.3)
             ids = [t.id for t in talk.texts]
@@ -79,9 +85,18 @@ class LoCoMo(MemoryRow):
                 f"{self.ground.embedder.name} alone": cosines,
                 "their min-max sum": both,
                 PRIORS: priors,
+                **({f"{ENGLISH} alone": english} if english is not None else {}),
             }.items():
                 orders.setdefault(who, []).append(best_of(scores, ids, DEPTH))
         return orders
+
+    async def _english(self, texts: Sequence[str], asked: Sequence[str]) -> NDArray[np.float32] | None:
+        """The cosines of the second embedder: shape (questions, texts)."""
+        if (embedder := self.ground.english) is None:
+            return None
+        queries = await self.ground.vectors_of(asked, "query", embedder=embedder)
+        documents = await self.ground.vectors_of(texts, "document", embedder=embedder)
+        return np.asarray(queries @ documents.T)
 
 
 def _sample(who: str, talks: Sequence[Collection], found: Sequence[list[list[str]]]) -> Sample:
