@@ -18,6 +18,8 @@ from benchmarks.memory.rows.base import MemoryRow, NotHere
 from benchmarks.memory.targets import ENGLISH, PRIORS
 from benchmarks.memory.tuning import Asked, weights_for_each
 from hoshikage.plugins.memory.ranking import Weights
+from hoshikage.plugins.memory.recalling import Bounds
+from hoshikage.plugins.memory.settings import MemorySettings
 from hoshikage.plugins.memory.text import terms_of
 
 if TYPE_CHECKING:
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
     from benchmarks.memory.data import Collection
 
 DEPTH = 10
-
 ASKED_AFTER = datetime.timedelta(days=1)  # the last session
 
 
@@ -37,7 +38,12 @@ class LoCoMo(MemoryRow):
 
     name = "locomo"
     title = "LoCoMo, five conversations: how much of the evidence is among ten turns?"
-    headline = (("recall_10", "%"), *((f"recall_10 {kind}", "%") for kind in LOCOMO_KINDS.values()))
+    headline = (
+        ("recall_10", "%"),
+        *((f"recall_10 {kind}", "%") for kind in LOCOMO_KINDS.values()),
+        ("something_right", "%"),
+        ("nothing_elsewhere", "%"),
+    )
 
     async def samples(self) -> AsyncIterator[Sample]:
         """See `MemoryRow.samples`."""
@@ -51,7 +57,9 @@ class LoCoMo(MemoryRow):
         with ExitStack() as opened:
             asked = [await self._asked(talk, n, opened) for n, talk in enumerate(talks)]
             default = [[a.order(c, Weights())[:DEPTH] for c in a.found] for a in asked]
-            yield _sample(f"{OURS}, weights as they are", talks, default)
+            sample = _sample(f"{OURS}, weights as they are", talks, default)
+            sample.values |= await self._injected(talks, opened)
+            yield sample
             chosen = weights_for_each(asked, DEPTH)
             told = ", ".join(
                 f"{t.name} {w.dense:g}/{w.neighbour:g}/{w.session:g}" for t, w in zip(talks, chosen, strict=True)
@@ -60,12 +68,33 @@ class LoCoMo(MemoryRow):
             found = [[a.order(c, w)[:DEPTH] for c in a.found] for a, w in zip(asked, chosen, strict=True)]
             yield _sample(OURS, talks, found)
 
-    async def _asked(self, talk: Collection, number: int, opened: ExitStack) -> Asked:
+    async def _injected(self, talks: Sequence[Collection], opened: ExitStack) -> dict[str, float]:
+        """What would go into a prompt: for a conversation's own questions, and for those of the next one."""
+        settings = MemorySettings()
+        bounds = Bounds(settings.max_items, settings.max_tokens, settings.threshold)
+        right, nothing = [], []
+        for number, (talk, other) in enumerate(zip(talks, [*talks[1:], talks[0]], strict=True)):
+            memory = await self._memory(talk, f"injected-{number}", opened)
+            now = _asked_at(talk)
+            for asked in (talk, other):
+                queries = await self.ground.vectors_of([q.text for q in asked.questions], "query")
+                for question, vector in zip(asked.questions, queries, strict=True):
+                    found = memory.chosen(memory.candidates(question.text, vector, now), Weights(), bounds)
+                    if asked is talk:
+                        right.append(bool(question.evidence & set(found)))
+                    else:
+                        nothing.append(not found)
+        return {"something_right": 100 * float(np.mean(right)), "nothing_elsewhere": 100 * float(np.mean(nothing))}
+
+    async def _memory(self, talk: Collection, name: str, opened: ExitStack) -> OurMemory:
         documents = await self.ground.vectors_of([t.text for t in talk.texts], "document")
+        file = self.ground.folder / f"{name}.db"
+        return opened.enter_context(OurMemory(file, talk.texts, documents, self.ground.embedder.related_from))
+
+    async def _asked(self, talk: Collection, number: int, opened: ExitStack) -> Asked:
         queries = await self.ground.vectors_of([q.text for q in talk.questions], "query")
-        file = self.ground.folder / f"locomo-{number}.db"
-        memory = opened.enter_context(OurMemory(file, talk.texts, documents, self.ground.embedder.related_from))
-        now = datetime.datetime.fromtimestamp(talk.texts[-1].said_at, datetime.UTC) + ASKED_AFTER
+        memory = await self._memory(talk, f"locomo-{number}", opened)
+        now = _asked_at(talk)
         found = [memory.candidates(q.text, vector, now) for q, vector in zip(talk.questions, queries, strict=True)]
         return Asked(talk.questions, found, memory.order)
 
@@ -97,6 +126,10 @@ class LoCoMo(MemoryRow):
         queries = await self.ground.vectors_of(asked, "query", embedder=embedder)
         documents = await self.ground.vectors_of(texts, "document", embedder=embedder)
         return np.asarray(queries @ documents.T)
+
+
+def _asked_at(talk: Collection) -> datetime.datetime:
+    return datetime.datetime.fromtimestamp(talk.texts[-1].said_at, datetime.UTC) + ASKED_AFTER
 
 
 def _sample(who: str, talks: Sequence[Collection], found: Sequence[list[list[str]]]) -> Sample:
