@@ -18,9 +18,13 @@ if TYPE_CHECKING:
     from hoshikage.plugins.memory.recalling import Candidates
 
 GRID: Final = tuple(
-    Weights(dense, neighbour, session)
-    for dense, neighbour, session in itertools.product((0.4, 0.5, 0.6), (0.3, 0.5), (0.3, 0.5, 0.8))
+    Weights(dense, neighbour, session, asking)
+    for dense, neighbour, session, asking in itertools.product(
+        (0.4, 0.5, 0.6), (0.3, 0.5), (0.5, 0.8, 1.2), (0.15, 0.25)
+    )
 )
+# Of the baseline: the share of meaning, the neighbour and the session. It gets more to choose from, as it is faster.
+BASELINE_GRID: Final = tuple(itertools.product((0.3, 0.4, 0.5, 0.6), (0.1, 0.2, 0.3, 0.5), (0.1, 0.2, 0.3, 0.5, 0.8)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,16 @@ class Asked:
 
 def weights_for_each(conversations: Sequence[Asked], k: int) -> list[Weights]:
     """For each conversation the weights of the grid that are best on the others, in the mean over their questions."""
-    recalls = np.array([[asked.recall(weights, k) for weights in GRID] for asked in conversations])
-    sizes = np.array([len(asked.questions) for asked in conversations])[:, None]
-    totals = recalls * sizes
-    return [GRID[int(np.argmax(totals.sum(axis=0) - totals[n]))] for n in range(len(conversations))]
+    recalls = [[asked.recall(weights, k) for weights in GRID] for asked in conversations]
+    return [GRID[n] for n in best_elsewhere(recalls, [len(asked.questions) for asked in conversations])]
+
+
+def best_elsewhere(recalls: Sequence[Sequence[float]], sizes: Sequence[int]) -> list[int]:
+    """For each conversation, which choice is best on all others.
+
+    Args:
+        recalls: of each conversation, by each choice.
+        sizes: how many questions each has, which is how heavy it is.
+    """
+    totals = np.array(recalls) * np.array(sizes)[:, None]
+    return [int(np.argmax(totals.sum(axis=0) - row)) for row in totals]

@@ -15,8 +15,8 @@ from benchmarks.memory.ground import LOCOMO
 from benchmarks.memory.ours import OurMemory
 from benchmarks.memory.quality import best_of, mean_recall
 from benchmarks.memory.rows.base import MemoryRow, NotHere
-from benchmarks.memory.targets import ENGLISH, PRIORS
-from benchmarks.memory.tuning import Asked, weights_for_each
+from benchmarks.memory.targets import ENGLISH, PRIORS, TUNED
+from benchmarks.memory.tuning import BASELINE_GRID, Asked, best_elsewhere, weights_for_each
 from hoshikage.plugins.memory.ranking import Weights
 from hoshikage.plugins.memory.recalling import Bounds
 from hoshikage.plugins.memory.settings import MemorySettings
@@ -62,9 +62,10 @@ class LoCoMo(MemoryRow):
             yield sample
             chosen = weights_for_each(asked, DEPTH)
             told = ", ".join(
-                f"{t.name} {w.dense:g}/{w.neighbour:g}/{w.session:g}" for t, w in zip(talks, chosen, strict=True)
+                f"{t.name} {w.dense:g}/{w.neighbour:g}/{w.session:g}/{w.asking:g}"
+                for t, w in zip(talks, chosen, strict=True)
             )
-            self.notes.append(f"weights of meaning, neighbour and session, chosen on the other four: {told}")
+            self.notes.append(f"weights of meaning, neighbour, session and asking, chosen on the other four: {told}")
             found = [[a.order(c, w)[:DEPTH] for c in a.found] for a, w in zip(asked, chosen, strict=True)]
             yield _sample(OURS, talks, found)
 
@@ -100,6 +101,7 @@ class LoCoMo(MemoryRow):
 
     async def _baselines(self, talks: Sequence[Collection]) -> dict[str, list[list[list[str]]]]:
         orders: dict[str, list[list[list[str]]]] = {}
+        tried: list[list[list[list[str]]]] = []
         for talk in talks:
             texts, asked = [t.text for t in talk.texts], [q.text for q in talk.questions]
             documents = await self.ground.vectors_of(texts, "document")
@@ -117,6 +119,17 @@ class LoCoMo(MemoryRow):
                 **({f"{ENGLISH} alone": english} if english is not None else {}),
             }.items():
                 orders.setdefault(who, []).append(best_of(scores, ids, DEPTH))
+            sessions = [t.session for t in talk.texts]
+            tried.append(
+                [
+                    best_of(with_priors(min_max_sum(words, cosines, d), sessions, n, s), ids, DEPTH)
+                    for d, n, s in BASELINE_GRID
+                ]
+            )
+        evidence = [[q.evidence for q in talk.questions] for talk in talks]
+        recalls = [[mean_recall(f, e, DEPTH) for f in found] for found, e in zip(tried, evidence, strict=True)]
+        chosen = best_elsewhere(recalls, [len(talk.questions) for talk in talks])
+        orders[TUNED] = [found[n] for found, n in zip(tried, chosen, strict=True)]
         return orders
 
     async def _english(self, texts: Sequence[str], asked: Sequence[str]) -> NDArray[np.float32] | None:
