@@ -39,10 +39,10 @@ HOW = """\
 - **`jsquad`**: every paragraph a note of one owner, every question asked of all of them. Recall is whether its
   paragraph is among the first one or five.
 - **`locomo`**: every conversation an owner, every turn a memory. Recall is the share of the evidence among ten turns,
-  in the mean over all questions with valid evidence, those of the kind "adversarial" included. Weights, of
-  the baseline too, are chosen on the other four conversations; the row "weights as they are" is what everybody gets. "Something right" is the share of
-  questions for which evidence would go into the prompt, and "nothing elsewhere" the share of another conversation's
-  questions for which nothing would: neither threshold nor words were chosen with these conversations in view.
+  in the mean over all questions with valid evidence, those of the kind "adversarial" included. Weights, those of the
+  baseline too, are chosen on the other four conversations; "weights as they are" is what everybody gets. "Something
+  right" is the share of questions for which evidence would go into the prompt, and "nothing elsewhere" the share of
+  another conversation's questions for which nothing would: the threshold was not chosen with these in view.
 - **`recall-…`**: the time of the whole recall in the process of the server, one at a time.
 - **`index`**: three ways to search by meaning, side by side; the numbers decide between exact search and ChromaDB.
 - **`churn`**: four times a fifth is deleted and added again; then every live vector is looked for by itself.
