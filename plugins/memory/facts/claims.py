@@ -6,6 +6,7 @@ is wrongly taken for outdated would be missed.
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 from dataclasses import dataclass, replace
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
 
 RULES: Final = 2  # raise it with every change of the rules: then what is there is read again
 READ_CHARS: Final = 2_000
+MOST_OTHERS: Final = 200  # newer claims of one slot that say different things, of which any could end an older one
 FEW_WORDS: Final = 1  # that a text may say beside its claims, and be superseded as a whole all the same
 _KANA: Final = re.compile("[\u3040-\u30ff\u4e00-\u9fff]")
+_IN_WORD: Final = re.compile("[0-9a-z]")
 _PAST: Final = re.compile(
     r"\b(?:before|used to|previous(?:ly)?|former(?:ly)?|earlier|originally|in the past|changed?|"
     r"(?<!how )(?<!year )(?<!years )old)\b"
@@ -90,12 +93,12 @@ def claims_of(text: str) -> Claims:
 
 def supersedes(newer: Claim, older: Claim) -> bool:
     """Whether a claim says that an older one of the same slot is not so any more."""
+    if newer.holds and older.holds and not newer.changes and (newer.careful or older.careful):
+        return False
     same = not newer.value or _same(newer.value, older.value)
     if newer.holds != older.holds:
         return same and (older.holds or bool(newer.value))
-    if not newer.holds or same or not older.value:
-        return False
-    return newer.changes or not (newer.careful or older.careful)
+    return newer.holds and not same and bool(older.value)
 
 
 def current(claims: Sequence[Claim]) -> list[int]:
@@ -103,7 +106,9 @@ def current(claims: Sequence[Claim]) -> list[int]:
     last = list(range(len(claims)))
     latest: dict[Claim, int] = {}  # of those that say the very same, so that many of them cost little
     for n in reversed(range(len(claims))):
-        newer = max((m for claim, m in latest.items() if supersedes(claim, claims[n])), default=n)
+        # The newest first, as they were put in: the first that fits is the one, so that a thousand values cost little.
+        newest = itertools.islice(latest.items(), MOST_OTHERS)
+        newer = next((m for claim, m in newest if supersedes(claim, claims[n])), n)
         last[n] = last[newer] if newer > n else n
         latest.setdefault(claims[n], n)
     return last
@@ -156,4 +161,9 @@ def _plain(value: str) -> str:
 def _same(one: str, other: str) -> bool:
     """Whether two values do not contradict each other: one is the other, said more exactly."""
     short, long = sorted((one, other), key=len)
-    return re.search(rf"(?<![0-9a-z]){re.escape(short)}(?![0-9a-z])", long) is not None
+    at = long.find(short)
+    while at >= 0:  # a pattern of its own for each value would take a thousand times as long
+        if not (_IN_WORD.match(long[at - 1 : at]) or _IN_WORD.match(long, at + len(short))):
+            return True
+        at = long.find(short, at + 1)
+    return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from pathlib import Path
 
 import pytest
@@ -187,6 +188,16 @@ def test_a_slot_of_thousands_is_settled_fast(database):
     database.write(ANN, [Memory("", text, float(n), "user", "turn", f"s{n}") for n, text in enumerate(texts)])
 
     assert {"I live in Tokyo.": "I live in Osaka.", "I live in Osaka.": "I live in Osaka."} == outdated(database)
+
+
+@pytest.mark.parametrize("text", ["I live in Town{}.", "I am an A{} teacher."])
+def test_a_slot_of_many_values_is_settled_fast(database, text):
+    """A file of other talk, taken in, holds up nobody: neither where the last is true, nor where all may be."""
+    texts = [text.format(n) for n in range(1000)]
+    began = time.perf_counter()
+    database.write(ANN, [Memory("", text, float(n), "user", "turn", f"s{n}") for n, text in enumerate(texts)])
+
+    assert time.perf_counter() - began < 5.0  # half a minute, with a look at each pair
 
 
 def test_what_has_ended_brings_along_what_says_so(database):
