@@ -83,6 +83,8 @@ class Database:
         self.vectors = VectorRows(self._connection)
         self.index = IndexRecords(self._connection)
         self.imported = Imported(self._connection)
+        with contextlib.suppress(apsw.BusyError):  # somebody reads, so this is not the first to open it
+            self._empty_log()  # a process that was killed may have left in it what it was to forget
 
     @property
     def connection(self) -> apsw.Connection:
@@ -134,7 +136,8 @@ class Database:
             )
             marked = self._facts.learn(space, {row.number: replace(row.memory, text=text)})
             self._drop_digests([row.number, *marked])
-        self._leave_no_trace()
+            self._merge_terms()
+        self._empty_log()
         return self._row(owner, memory_id).memory
 
     def forget(self, owner: Owner, memory_id: str | None = None) -> int:
@@ -157,13 +160,17 @@ class Database:
             self._run("UPDATE space SET deletions = deletions + 1 WHERE number = ?", space)
             if memory_id is None:
                 self._run("DELETE FROM space WHERE number = ?", space)
-        self._leave_no_trace()
+            self._merge_terms()
+        self._empty_log()
         return len(numbers)
 
     def read_claims(self, *, limit: int) -> int:
         """Read what memories from before say that can change, a few at a time; see `Superseding`. Returns how many."""
         with self._transaction():
-            return self._facts.read_more(limit)
+            count, marked = self._facts.read_more(limit)
+            for numbers in marked:
+                self._drop_digests(numbers)
+        return count
 
     def read_words(self) -> None:
         """Make the index of words anew if it was made by other rules than today's."""
@@ -380,9 +387,12 @@ class Database:
                 f"the memory {other} of the same conversation says this already; forget one of the two", param="text"
             )
 
-    def _leave_no_trace(self) -> None:
-        """Deleted bytes are overwritten in the file; the log beside it still has them until it is emptied."""
+    def _merge_terms(self) -> None:
+        """The index keeps the terms of what was deleted until it is merged, which nobody would do after a crash."""
         self._run("INSERT INTO term (term) VALUES ('optimize')")
+
+    def _empty_log(self) -> None:
+        """Deleted bytes are overwritten in the file; the log beside it still has them until it is emptied."""
         self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
     def _run(self, statement: str, *values: object) -> list[tuple[Any, ...]]:

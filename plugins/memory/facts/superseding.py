@@ -43,19 +43,25 @@ class Superseding:
         for name, number in (("claims rules", RULES), ("claims read", 0), ("claims until", newest)):
             self._run("INSERT OR REPLACE INTO progress (name, number) VALUES (?, ?)", name, number)
 
-    def read_more(self, limit: int) -> int:
-        """Read the claims of the next memories that are there from before. Returns how many; 0 if all are read."""
+    def read_more(self, limit: int) -> tuple[int, list[list[int]]]:
+        """Read the claims of the next memories that are there from before.
+
+        Returns:
+            How many, 0 if all are read; and for each owner of some, what `settle` returns.
+        """
         found = self._run(
             "SELECT m.number, m.space, m.text, m.said_at, m.role, m.kind FROM memory m, progress r, progress u "
             "WHERE r.name = 'claims read' AND u.name = 'claims until' AND m.number > r.number AND m.number <= u.number "
             "ORDER BY m.number LIMIT ?",
             limit,
         )
+        read: dict[int, dict[int, Memory]] = {}
         for number, space, text, said_at, role, kind in found:
-            self.learn(space, {number: Memory("", text, said_at, role, kind)})
+            read.setdefault(space, {})[number] = Memory("", text, said_at, role, kind)
+        marked = [self.learn(space, memories) for space, memories in read.items()]
         if found:
             self._run("UPDATE progress SET number = ? WHERE name = 'claims read'", found[-1][0])
-        return len(found)
+        return len(found), marked
 
     def learn(self, space: int, memories: Mapping[int, Memory]) -> list[int]:
         """Read what memories claim, in place of what they claimed before.

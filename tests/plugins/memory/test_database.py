@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
@@ -134,6 +135,27 @@ def test_forgotten_leaves_no_trace(database, all_of_it):
 
     assert {} == traces(database, b"Mikan", b"mikan", "蜜柑".encode(), "蜜".encode())
     assert ([], ["A dog."]) == (texts(database), texts(database, B))
+
+
+@pytest.mark.parametrize("change", ["edit", "forget"])
+def test_forgotten_leaves_no_trace_after_a_kill(tmp_path, monkeypatch, change):
+    """Where the process ends before the log is emptied, the next start does what is missing."""
+    database = Database.open(tmp_path / "whole" / "m.sqlite3")
+    first, *_ = database.write(A, [replace(TURN, text="Mikan 蜜柑"), replace(TURN, text="A dog.")])
+    killed = tmp_path / "killed"
+    monkeypatch.setattr(Database, "_empty_log", lambda base: shutil.copytree(base._file.parent, killed))
+    if change == "edit":
+        database.edit(A, first.id, "A cat.")
+    else:
+        database.forget(A, first.id)
+    monkeypatch.undo()
+    database.close()
+    again = Database.open(killed / "m.sqlite3")
+    left, known = traces(again, b"Mikan", b"mikan", "蜜柑".encode(), "蜜".encode()), texts(again)
+    again.close()
+
+    assert {} == left
+    assert "A dog." in known
 
 
 def traces(database: Database, *needles: bytes) -> dict[str, list[bytes]]:

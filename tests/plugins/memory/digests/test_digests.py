@@ -17,6 +17,7 @@ from hoshikage.plugins.memory.digests import work as digesting_module
 from hoshikage.plugins.memory.digests.content import Part, digest_of, doubles, parts_of, vectors_by_words
 from hoshikage.plugins.memory.digests.rows import Source
 from hoshikage.plugins.memory.digests.work import Digesting, Digests
+from hoshikage.plugins.memory.facts import superseding
 from hoshikage.plugins.memory.ranking import Weights
 from hoshikage.plugins.memory.recalling import search
 from hoshikage.plugins.memory.settings import DigestSettings
@@ -175,6 +176,23 @@ def test_a_digest_does_not_outlive_a_fact(database):
 
     assert [] == digests(database)
     assert ["I live in Tokyo."] == [s.text for s in database.digests.sources(space, session) if s.superseded]
+
+
+def test_a_digest_does_not_outlive_what_new_rules_find(tmp_path, monkeypatch):
+    """Memories from before are read again; what is found to be no longer so then is not told either."""
+    database = Database.open(tmp_path / "old.sqlite3")
+    database.write(ANN, [*conversation(), Memory("", "I live in Tokyo.", time.time() - OLD, "user", "turn", "s1")])
+    database.write(ANN, [Memory("", "I moved to Osaka.", time.time(), "user", "turn", "s2")])
+    write_digest(database, "user: I live in Tokyo.")
+    database.close()
+    monkeypatch.setattr(superseding, "RULES", superseding.RULES + 1)
+    database = Database.open(tmp_path / "old.sqlite3")
+    while database.read_claims(limit=100):
+        pass
+    left = digests(database)
+    database.close()
+
+    assert [] == left
 
 
 def test_vectors_of_a_digest_that_went_are_known_to_be_gone(database):
