@@ -8,7 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import apsw
 import structlog
@@ -96,6 +96,7 @@ class SqliteMemory:
         self._inspection = Inspection(self._file, self._index, self._write)
         self._predecessor = predecessor
         self._taking: asyncio.Task[int] | None = None
+        self._deletions: set[asyncio.Task[Any]] = set()
         self._reason = "the server has not started it yet"
         self._damage = ""  # what is wrong with the file
 
@@ -128,6 +129,7 @@ class SqliteMemory:
         if self._taking is not None:
             self._taking.cancel()
             await asyncio.gather(self._taking, return_exceptions=True)
+        await asyncio.gather(*self._deletions, return_exceptions=True)
         await self._index.stop()
         await self._rereading.stop()
         if self._digesting is not None:
@@ -195,23 +197,15 @@ class SqliteMemory:
     async def edit(self, owner: Owner, memory_id: str, text: str) -> Memory:
         """See `MemoryStore.edit`."""
         checked = self._checked(text)
-        async with self._inspection.deleting:
-            edited = await self._change(lambda database: database.edit(owner, memory_id, checked))
-        await self._forget_vectors()
-        return edited
+        return await self._delete(lambda database: database.edit(owner, memory_id, checked))
 
     async def forget(self, owner: Owner, memory_id: str) -> None:
         """See `MemoryStore.forget`."""
-        async with self._inspection.deleting:
-            await self._write(lambda database: database.forget(owner, memory_id))
-        await self._forget_vectors()
+        await self._delete(lambda database: database.forget(owner, memory_id))
 
     async def forget_all(self, owner: Owner) -> int:
         """See `MemoryStore.forget_all`."""
-        async with self._inspection.deleting:
-            count = await self._write(lambda database: database.forget(owner))
-        await self._forget_vectors()
-        return count
+        return await self._delete(lambda database: database.forget(owner))
 
     async def export(self, owner: Owner) -> AsyncIterator[Memory]:
         """See `MemoryStore.export`."""
@@ -250,6 +244,24 @@ class SqliteMemory:
         return self._inspection.rebuild(self._embedding)
 
     # --- meaning ---
+
+    async def _delete(self, call: Callable[[Database], T]) -> T:
+        """Run what deletes a text, to its end: whoever asked for it may be gone by then, and the text is to be too."""
+
+        async def whole() -> T:
+            try:
+                async with self._inspection.deleting:
+                    found = await self._change(call)
+            except MemoryUnavailable:  # perhaps only the log could not be emptied
+                await self._forget_vectors()
+                raise
+            await self._forget_vectors()
+            return found
+
+        deletion = asyncio.create_task(whole(), name="deletion of memories")
+        self._deletions.add(deletion)
+        deletion.add_done_callback(self._deletions.discard)
+        return await asyncio.shield(deletion)
 
     async def _forget_vectors(self) -> None:
         """Keep nothing in memory, and in no index, that tells of what was forgotten."""

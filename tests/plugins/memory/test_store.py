@@ -7,11 +7,13 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import apsw
 import pytest
 
 from hoshikage import Caller, ChatRequest, Memory, MemoryUse, Message, Owner, Receipt
 from hoshikage.core.errors import EmbedderFailed, InvalidRequest, MemoryUnavailable
 from hoshikage.plugins.memory.block import tokens_of
+from hoshikage.plugins.memory.database import Database
 from hoshikage.plugins.memory.embedding import work as embedding_module
 from hoshikage.plugins.memory.facts import superseding
 from hoshikage.plugins.memory.settings import MemorySettings
@@ -198,6 +200,31 @@ async def test_stats(store_with):
 
     assert ((2, 5, 1), (3, 6, 2)) == tuple((s.memories, s.characters, s.owners) for s in (mine, everything))
     assert everything.bytes_on_disk > 0
+
+
+@pytest.mark.parametrize("how", ["cancelled", "log not emptied"])
+async def test_a_deletion_is_done_to_its_end(store_with, topics, monkeypatch, how):
+    """No vector of what is gone stays at hand, whether the client goes or the log cannot be emptied."""
+    store = await store_with(embedder=topics)
+    note = await store.add(OWNER, "My cat is called Mikan")
+    embedding = store._embedding
+    await until(lambda: len(embedding._cache) > 0)
+    if how == "cancelled":
+        deletion = asyncio.create_task(store.forget(OWNER, note.id))
+        await asyncio.sleep(0)
+        deletion.cancel()
+        await asyncio.gather(deletion, return_exceptions=True)
+    else:
+        monkeypatch.setattr(Database, "_empty_log", busy)
+        with pytest.raises(MemoryUnavailable):
+            await store.forget(OWNER, note.id)
+
+    await until(lambda: len(embedding._cache) == 0)
+    assert [] == await store.newest(OWNER, limit=10)
+
+
+def busy(_: Database) -> None:
+    raise apsw.BusyError("somebody reads")
 
 
 # --- meaning ---
