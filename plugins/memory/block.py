@@ -18,6 +18,7 @@ OPENING: Final = (
     "message; leave the rest.\n"
 )
 CLOSING: Final = "</recalled_memories>"
+_OPENING_MARK: Final = OPENING[: OPENING.index("\n")]
 CHARS_PER_TOKEN_DENSE: Final = 1.0  # kana and ideographs: about one token each, in the vocabularies that know them
 CHARS_PER_TOKEN: Final = 3.5
 _MARK: Final = re.compile(r"<(?=\s*/?\s*recalled_memories)", re.IGNORECASE)
@@ -30,6 +31,24 @@ def block_of(items: Sequence[Recalled]) -> str:
         return ""
     lines = [line_of(item) for item in sorted(items, key=lambda i: (i.memory.said_at, i.memory.id))]
     return OPENING + "\n".join(lines) + "\n" + CLOSING
+
+
+def without_blocks(text: str) -> str:
+    """A text without blocks that it repeats, so that no memory is remembered again as something that was said.
+
+    One that was cut off is known by its first lines; somebody may write of the mark itself. Takes time in proportion to
+    the text, whatever is in it.
+    """
+    kept, at = [], 0
+    while (start := text.find(_OPENING_MARK, at)) >= 0:
+        kept.append(text[at:start])
+        if (end := text.find(CLOSING, start)) < 0:
+            head = text[start : start + len(OPENING)]
+            kept.append("" if OPENING.startswith(head) else text[start:])
+            at = len(text)
+            break
+        at = end + len(CLOSING)
+    return "".join([*kept, text[at:]]).strip() if kept else text
 
 
 def line_of(item: Recalled) -> str:

@@ -32,7 +32,7 @@ from hoshikage.plugins.memory.predecessor.taking_over import take_over
 from hoshikage.plugins.memory.ranking import Weights
 from hoshikage.plugins.memory.recalling import QUESTION_CHARS, Bounds, choose, search
 from hoshikage.plugins.memory.rows import owner_name
-from hoshikage.plugins.memory.turns import newest_question, turn_of
+from hoshikage.plugins.memory.turns import newest_question, said_in, turn_of
 from hoshikage.plugins.memory.upkeep.inspection import Inspection
 from hoshikage.plugins.memory.upkeep.rereading import Rereading
 
@@ -167,7 +167,7 @@ class SqliteMemory:
     async def remember(self, request: ChatRequest, answer: str, receipt: Receipt) -> None:
         """See `MemoryStore.remember`."""
         longest = self._settings.max_text_chars
-        for role, text in (("user", newest_question(request)), ("assistant", answer)):
+        for role, text in said_in(request, answer):
             if len(text) > longest:
                 log.warning("turn_too_long_to_remember", role=role, characters=len(text), max_text_chars=longest)
         memories = turn_of(request, answer, receipt, longest=longest)

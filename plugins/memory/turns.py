@@ -6,6 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from hoshikage import Memory
+from hoshikage.plugins.memory.block import without_blocks
 
 if TYPE_CHECKING:
     from hoshikage import Caller, ChatRequest, Receipt
@@ -25,12 +26,16 @@ def session_of(request: ChatRequest, caller: Caller) -> str:
     return hashlib.sha256(first.content.encode("utf-8", "replace")).hexdigest()[:16] if first is not None else ""
 
 
+def said_in(request: ChatRequest, answer: str) -> tuple[tuple[str, str], tuple[str, str]]:
+    """Who said what last: the user and the assistant, each without blocks of memories that it repeats."""
+    return ("user", without_blocks(newest_question(request))), ("assistant", without_blocks(answer))
+
+
 def turn_of(request: ChatRequest, answer: str, receipt: Receipt, *, longest: int) -> list[Memory]:
     """What the user said last, and what was answered; longer texts than allowed are left out."""
     session = session_of(request, receipt.caller)
-    said = (("user", newest_question(request)), ("assistant", answer))
     return [
         Memory("", text, receipt.started_at, role, "turn", session, request.request_id)
-        for role, text in said
+        for role, text in said_in(request, answer)
         if text.strip() and len(text) <= longest
     ]

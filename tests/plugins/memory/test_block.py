@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hoshikage import Memory, Recalled
-from hoshikage.plugins.memory.block import CLOSING, OPENING, block_of, tokens_of
+from hoshikage.plugins.memory.block import CLOSING, OPENING, block_of, tokens_of, without_blocks
 
 DAY_S = 86_400
 
@@ -48,3 +48,27 @@ def test_a_memory_stays_in_its_line(attack):
 def test_tokens_are_guessed_by_the_script(text, least, most):
     """Japanese takes about a token for each character, English one for three or four."""
     assert least <= tokens_of(text) <= most
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("It is Miso.", "It is Miso."),
+        (f"{OPENING}- [1970-01-02] user: A\n{CLOSING}\n\nIt is Miso.", "It is Miso."),
+        (f"It is {OPENING}A\n{CLOSING}{OPENING}B\n{CLOSING} Miso.", "It is  Miso."),
+        (f"It is Miso. {OPENING}- [1970-01-02] user: A", "It is Miso."),
+        (OPENING[:60], ""),
+        ("What is <recalled_memories> for?", "What is <recalled_memories> for?"),
+    ],
+    ids=["none", "before", "two", "cut off", "cut off early", "spoken of"],
+)
+def test_a_repeated_block_is_no_part_of_a_text(text, left):
+    """Whole ones go and what was cut off by a limit goes; who only speaks of the mark keeps every word."""
+    assert left == without_blocks(text)
+
+
+def test_many_marks_take_no_time():
+    """Marks that are never closed are looked at once each, not once for every other."""
+    hostile = "<recalled_memories>" * 100_000
+
+    assert hostile == without_blocks(hostile)

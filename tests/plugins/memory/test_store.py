@@ -67,6 +67,19 @@ async def test_a_turn_is_written_as_it_was_said(store_with):
     assert 1 == len({m.session for m in found})
 
 
+async def test_a_block_that_is_repeated_is_not_remembered_again(store_with):
+    """Neither where a model repeats its prompt, nor where somebody pastes such an answer: it was said before."""
+    store = await store_with()
+    await told(store, "My cat is Mikan")
+    block = (await store.recall(asking("Who is my cat?"), CALLER)).text
+    await store.remember(asking(f"You said {block}"), f"{block}\n\nWho is my cat?", RECEIPT)
+    await store.remember(asking(block), block, RECEIPT)
+    found = await store.newest(OWNER, limit=10)
+
+    assert "Mikan" in block
+    assert ["Who is my cat?", "You said", "My cat is Mikan"] == [memory.text for memory in found]
+
+
 async def test_a_conversation_is_one_session(store_with):
     """Its beginning tells it, where the client gives no name; a name wins."""
     store = await store_with()
