@@ -109,7 +109,11 @@ def export(
     if file is None:
         sys.stdout.buffer.write(content)
         return
-    file.write_bytes(content)
+    try:
+        with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as target:  # as private as the store
+            target.write(content)
+    except OSError as error:
+        raise typer.BadParameter(f"{file} cannot be written: {error.strerror}") from error
     print(f"{len(content.splitlines())} memories are in {file}")
 
 
@@ -126,7 +130,11 @@ def take(
             f"{file} is a folder; one with the predecessor's ChromaDB is taken in by the server: set chroma.path (or "
             "CHROMA_PATH) to it and start the server anew"
         )
-    answer = _ask("POST", "/import", port, _who(user, project, key), content=file.read_bytes())
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise typer.BadParameter(f"{file} cannot be read: {error.strerror}") from error
+    answer = _ask("POST", "/import", port, _who(user, project, key), content=content)
     print(f"{answer['imported']} memories are new")
 
 
@@ -192,6 +200,9 @@ def _ask(method: str, path: str, port: int | None, headers: dict[str, bytes], **
 def _show(rows: list[dict[str, Any]], *, json: bool) -> None:
     if json:
         print(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode())
+        return
+    if not rows:
+        print("nothing is found of this key, user and project; --key, --user and --project choose others")
         return
     scored = any("score" in row for row in rows)
     table = new_table("id", "said", "who", *(["score"] if scored else []), "text")

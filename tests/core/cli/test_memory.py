@@ -74,6 +74,24 @@ def test_export_and_import(said: Callable[..., str], tmp_path: Path):
     assert [FACT, "うちの犬は柚子です。"] == texts
 
 
+def test_an_export_is_private(said: Callable[..., str], tmp_path: Path):
+    """Like the file of memories, it is readable for its owner alone; a place that is not there is named."""
+    said("add", FACT)
+    said("export", str(tmp_path / "mine.jsonl"))
+    refused = " ".join(said("export", str(tmp_path / "no" / "x"), status=2).replace("│", "").split())
+
+    assert 0o600 == (tmp_path / "mine.jsonl").stat().st_mode & 0o777
+    assert "cannot be written: No such file or directory" in refused
+
+
+def test_who_has_none_learns_how_to_name_others(said: Callable[..., str]):
+    """Memories of a key or a user are not in the list of those without."""
+    said("add", FACT, "--user", "ann")
+
+    assert "--user" in said("list")
+    assert "--user" in said("search", "cat")
+
+
 def test_everything_is_forgotten_only_when_it_is_said(said: Callable[..., str]):
     """Neither nothing nor both is an order."""
     said("add", FACT)
