@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import platform
 import shutil
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 GIB = 1024**3
 LOW_DISK_BYTES = 5 * GIB
 PROBE_LIMIT_S = 3.0
-MEMORY_EXTRA = ("chromadb", "sentence_transformers", "fugashi", "unidic_lite", "sentencepiece")
 
 
 def kernel_checks(assembly: Assembly, url: str) -> list[Check]:
@@ -37,7 +35,6 @@ def kernel_checks(assembly: Assembly, url: str) -> list[Check]:
         Check("disk space", lambda: check_disk(data_dir)),
         Check("models", lambda: check_models(assembly)),
         Check("port", lambda: check_port(assembly.settings.section(ServerSettings), url)),
-        Check("extra memory", check_memory_extra),
     ]
 
 
@@ -119,17 +116,6 @@ def _who_listens(url: str) -> CheckResult:
         advice = "stop the other program, or choose another port (HOSHIKAGE_SERVER__PORT)"
         return CheckResult("port", "error", f"another program listens at {url}", advice)
     return CheckResult("port", "ok", f"a Hoshikage {versions['hoshikage']} serves at {url}")
-
-
-def check_memory_extra() -> list[CheckResult]:
-    """Whether the libraries of the extra `memory` are installed."""
-    missing = [name for name in MEMORY_EXTRA if importlib.util.find_spec(name) is None]
-    if missing:
-        found = f"not installed: {', '.join(missing)}"
-        return [
-            CheckResult("extra memory", "warning", found, "only needed for memory: `pip install hoshikage[memory]`")
-        ]
-    return [CheckResult("extra memory", "ok", "installed")]
 
 
 def nearest_existing(folder: Path) -> Path:

@@ -110,8 +110,8 @@ def export(
         sys.stdout.buffer.write(content)
         return
     try:
-        with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as target:  # as private as the store
-            target.write(content)
+        file.touch(mode=0o600)  # as private as the store
+        file.write_bytes(content)
     except OSError as error:
         raise typer.BadParameter(f"{file} cannot be written: {error.strerror}") from error
     print(f"{len(content.splitlines())} memories are in {file}")

@@ -13,7 +13,7 @@ from hoshikage.plugins.memory.settings import ChromaSettings, DigestSettings, Me
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hoshikage import Embedder, MemoryStore, ServedModels, Settings
+    from hoshikage import Check, Embedder, MemoryStore, ServedModels, Settings
 
 log = structlog.get_logger(__name__)
 
@@ -25,6 +25,14 @@ def hoshikage_declare_settings() -> Sequence[SettingsSection]:
     """Declare the sections `memory`, `digests` and `chroma`."""
     schemas = {"memory": MemorySettings, "digests": DigestSettings, "chroma": ChromaSettings}
     return [SettingsSection(name, schema) for name, schema in schemas.items()]
+
+
+@hookimpl
+def hoshikage_provide_checks(settings: Settings) -> Sequence[Check]:
+    """Offer the checks of the packages, the folder, the embedder, and the predecessor's database."""
+    from hoshikage.plugins.memory.checks import memory_checks
+
+    return memory_checks(settings)
 
 
 @hookimpl

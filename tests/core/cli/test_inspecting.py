@@ -135,7 +135,7 @@ def test_doctor_looks_at_everything_and_advises(hoshikage: CommandLine):
     names = {row["name"] for row in rows}
     fields = {"python", "data directory", "disk space", "ram disk", "port", "models", "compiler", "llama.cpp", "gpu"}
     assert fields <= names
-    assert "extra memory" in names
+    assert {"memory", "memory folder", "memory embedder"} <= names
     assert all(row["advice"] for row in rows if row["level"] != "ok")
     assert any("MODEL_MAP_FILE" in row["found"] for row in rows if row["name"] == "settings")
 
