@@ -16,7 +16,7 @@ from hoshikage.core.capabilities import generates
 from hoshikage.core.contracts import Done, Usage
 from hoshikage.core.errors import EngineFailed, HoshikageError, NotSupported
 from hoshikage.core.formats import choose_format, prepare
-from hoshikage.core.recall import items_of, with_block
+from hoshikage.core.recall import NO_MEMORY, items_of, with_block
 from hoshikage.core.vectors import check_dimensions, shortened
 
 if TYPE_CHECKING:
@@ -238,6 +238,8 @@ class Pipeline:
     async def _recall(self, exchange: _Exchange) -> None:
         """Put into the prompt what memory has to say; no failure of memory is one of the chat."""
         store, caller = self._extensions.memory, exchange.account.caller
+        if store is None and caller.memory.mode in ("on", "read"):
+            log.warning("recall_failed", reason=NO_MEMORY)
         if store is None or exchange.request.prompt is not None or store.mode_of(caller) == "off":
             return
         try:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from hoshikage.core.contracts import Caller, Message, ModelRecord, Recall
 
+NO_MEMORY: Final = "there is no memory: no plug-in offers it; `hoshikage doctor` says what is missing"
 # At the end of a name, or before its tag: many clients put `:latest` behind every name that has none.
 _SUFFIX: Final = re.compile(r"\+memory(?=(?::[^/:]*)?\Z)", re.IGNORECASE)
 

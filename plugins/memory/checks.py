@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from functools import partial
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 from hoshikage import Check, CheckResult
 from hoshikage.plugins.memory import NEEDED
@@ -46,10 +46,8 @@ def installed(package: str) -> bool:
 def check_packages(section: MemorySettings, *, there: Installed = installed) -> list[CheckResult]:
     """Whether there is a memory at all, and ChromaDB for it."""
     if missing := [name for name in NEEDED if not there(name)]:
-        level = "warning" if section.mode == "off" else "error"
-        return [
-            CheckResult("memory", level, f"not installed: {', '.join(missing)}", f"for long-term memory: {INSTALL}")
-        ]
+        found = f"not installed: {', '.join(missing)}; without, there is no long-term memory"
+        return [CheckResult("memory", "warning" if section.mode == "off" else "error", found, INSTALL)]
     if not there("chromadb") and section.index != "exact":
         found = "not installed: chromadb; more than memory.exact_up_to memories of one person are searched exactly"
         return [CheckResult("memory", "warning", found, f'{INSTALL}, or memory.index = "exact"')]

@@ -16,6 +16,7 @@ from hoshikage.core.errors import HoshikageError, InvalidRequest, MemoryUnavaila
 from hoshikage.core.http.body import read_body
 from hoshikage.core.http.callers import caller_of
 from hoshikage.core.http.stream import STREAM_HEADERS
+from hoshikage.core.recall import NO_MEMORY
 from hoshikage.plugins.routes_memory.bodies import Correction, Line, NewMemory, memory_row, recalled_row
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def _add_upkeep(blueprint: Blueprint, server: ServerApi) -> None:
 
 def _store(server: ServerApi) -> MemoryStore:
     if server.memory is None:
-        raise MemoryUnavailable("there is no memory: no plug-in offers it")
+        raise MemoryUnavailable(NO_MEMORY)
     return server.memory
 
 

@@ -92,6 +92,18 @@ async def test_a_failure_of_memory_is_none_of_the_chat(world_of, memory, error):
     assert ["recall_failed", "not_remembered"] == [line["event"] for line in logs if line["log_level"] == "warning"]
 
 
+@pytest.mark.parametrize(("mode", "lines"), [("on", 1), ("read", 1), ("off", 0), (None, 0)])
+async def test_who_asks_for_memory_where_there_is_none_is_answered(residence_with, mode, lines):
+    """A missing package is no failure of the chat, but the log says it to whoever wonders."""
+    world = World(residence_with())
+    with capture_logs() as logs:
+        *_, done = await world.answer(caller=caller(mode))
+        await world.pipeline.stop()
+
+    assert "stop" == done.finish_reason
+    assert lines == sum("hoshikage doctor" in line.get("reason", "") for line in logs)
+
+
 async def test_raw_prompts_have_no_memory(world_of, memory):
     """A completion has no message that a block could stand before."""
     world = world_of()
