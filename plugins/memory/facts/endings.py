@@ -32,7 +32,7 @@ _EN: Final = re.compile(
 
 def endings_of(text: str) -> list[str]:
     """The names of what a text says has ended, normalised; a few at most."""
-    plain = normalised(text[:READ_CHARS])
+    plain = normalised(text[:READ_CHARS])[:READ_CHARS]
     found: dict[str, None] = {}
     for line in re.split(r"(?<=[。!?.])|\n", plain):
         if not _QUESTION.search(line):

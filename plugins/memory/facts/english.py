@@ -43,6 +43,7 @@ STARTS: Final = re.compile(r"(?:i|we|my|our|the|please|call|im|i'm|we're|i've|we
 
 def clauses_of(sentence: str) -> Iterator[Clause]:
     """The clauses that can be statements, with the pronoun that "and work at …" leaves out."""
+    sentence = " ".join(sentence.split())  # to split at a long run of spaces takes its square
     if _NO_STATEMENT.search(sentence):
         return
     changes, speaks = bool(_CHANGE.search(sentence)), False
@@ -93,6 +94,7 @@ _MOVED = (
     r"(?: is| was| has been| got| is being)?(?: now)? (?:moved|rescheduled|postponed|pushed|shifted|changed|delayed|"
     r"brought forward)(?: back| forward)?(?: from [\w :]+?)? (?:to|until|till)(?: the)?"
 )
+_A_WHILE = r"(?:an?|one|two|three|four|five|six|\d+|a few|some|several) (?:days?|weeks?|months?|semesters?|terms?)\b"
 _OFTEN = r"(?i: (?:every|each|on|in|once|twice|daily|regularly|a lot|again|now)\b.*)?"
 _GERUNDS = "smoking drinking playing studying practicing practising learning taking eating using doing watching reading"
 _VERBS = "smoke drink play study practice practise learn take eat use do watch read"
@@ -101,6 +103,11 @@ _NO_HOME: Final = re.compile(
     r"aws|azure|gcp|iphone|android|firefox|chrome|slack|teams|notion|postgres|postgresql|sqlite|docker|kubernetes|step|phase|plan|"
     r"(?:mon|tues|wednes|thurs|fri|satur|sun)day|january|february|march|april|may|june|july|august|september|october|"
     r"november|december)\b.*",
+)
+_NO_NUMBER: Final = re.compile(r"\D*")  # neither an address nor a date
+_NO_NAME: Final = re.compile(  # how it is, and not what
+    r"(?:on|in|at|under|with|by|about|from|near|not|very|really|still|so|too|quite|almost|going|getting|doing|due|hard|"
+    r"difficult|easy|fun|done|over|finished|late|stuck|delayed|gone|lost|broken|closed|the (?:best|worst|same))\b.*"
 )
 _NO_THING: Final = re.compile(r"(?:it|that|this|you|them|him|her|to .*|how .*|what .*|when .*|your .*|.*\byou\b.*|)")
 
@@ -116,14 +123,14 @@ RULES: Final = (
     _rule("home", rf"{_AM}(?i:(?:living|based|residing) in ){_NAME}{_END}", denied=_NO_HOME),
     _rule(
         "home",
-        rf"{_HAVE}(?i:(?:moved|relocated)(?: back)?(?: from [\w ]+?)? to ){_NAME}{_END}",
+        rf"{_HAVE}(?i:(?:moved|relocated)(?: back)?(?: from [\w ]+?)? to ){_NAME}(?! for {_A_WHILE}){_END}",
         changes=True,
         denied=_NO_HOME,
     ),
     _rule("home", rf"^(?i:(?:i|we) (?:no longer live|(?:don't|do not) live) in ){_NAME}", holds=False),
-    _rule("address", r"^(?i:my (?:(?:new|current|home) )*address is (?:now )?)(?P<v>.{5,80})$"),
+    _rule("address", r"^(?i:my (?:(?:new|current|home) )*address is (?:now )?)(?P<v>.{5,80})$", denied=_NO_NUMBER),
     # Work.
-    _rule("employer", rf"{_I_ADV}(?i:work (?:for|at|with) ){_NAME}{_END}"),
+    _rule("employer", rf"{_I_ADV}(?i:work (?:for|at) ){_NAME}{_END}"),
     _rule("employer", rf"{_AM}(?i:(?:working|employed) (?:for|at|by) ){_NAME}{_END}"),
     _rule(
         "employer",
@@ -136,7 +143,7 @@ RULES: Final = (
     _rule("employer", rf"{_HAVE}(?i:(?:quit|left|lost|resigned from) my job)(?: at {_NAME})?", holds=False),
     _rule("employer", rf"^(?i:(?:i|we) (?:no longer|don't|do not) work (?:for|at|with) ){_NAME}", holds=False),
     _rule("employer", rf"{_HAVE}(?i:(?:quit|left|resigned from) ){_NAME}$", holds=False),
-    _rule("employer", rf"(?:{_HAVE}(?i:retired))|(?:{_AM}(?i:retired))", holds=False),
+    _rule("employer", rf"(?:{_HAVE}|{_AM})(?i:retired)(?: from (?:my job|work))?(?= *$| (?:last|this|in|at|early|two|a few)\b)", holds=False),
     _rule(
         "occupation",
         rf"{_HAVE}(?i:(?:became|become|started (?:working )?as) an? {_OCCUPATION})",
@@ -151,8 +158,8 @@ RULES: Final = (
     _rule("nickname", rf"^(?i:(?:please )?call me ){_NAME}{_STOP}"),
     _rule("age", rf"{_AM}(?P<v>\d{{1,3}})(?i: years old)?(?= *$)"),
     _rule("age", rf"{_HAVE}(?i:turned )(?P<v>\d{{1,3}})\b"),
-    _rule("birthday", r"^(?i:my birthday is (?:on )?)(?P<v>[\w ]{3,25})$"),
-    _rule("marriage", rf"{_AM}(?i:(?P<v>single|married|engaged|divorced|widowed))\b"),
+    _rule("birthday", r"^(?i:my birthday is (?:on )?)(?P<v>[\w ]{3,25})$", denied=_NO_NUMBER),
+    _rule("marriage", rf"{_AM}(?i:(?P<v>single|married|engaged|divorced|widowed))\b(?!-| (?:in|with|by)\b)"),
     _rule("marriage", rf"{_HAVE}(?i:(?:got|gotten) (?P<v>married|engaged|divorced))\b", changes=True),
     _rule(
         "partner",
@@ -198,6 +205,7 @@ RULES: Final = (
         "favourite",
         r"^(?i:my (?:new |current |all-time )?favou?rite (?P<s>[\w-]+(?: [\w-]+){0,2}?) (?:is|are) (?:now )?)"
         r"(?P<v>[^,]{2,40})$",
+        denied=_NO_NAME,
     ),
     _rule("diet", rf"{_AM}(?i:(?:an? )?{_DIET})\b"),
     _rule("diet", rf"{_HAVE}(?i:(?:became|become|went|turned|gone) (?:an? )?{_DIET})\b", changes=True),
@@ -262,7 +270,7 @@ RULES: Final = (
     ),
     _rule("habit", rf"{_I_ADV}(?i:smoke)(?i: \w+)?$", value="smoking", each=True),
     # What is planned.
-    _rule("project", r"^(?i:my (?:current|new|main) project is (?:now )?)(?P<v>[^,]{2,50})$"),
+    _rule("project", r"^(?i:my (?:current|new|main) project is (?:now )?)(?P<v>[^,]{2,50})$", denied=_NO_NAME),
     _rule("schedule day", rf"^(?i:{_EVENT}{_MOVED} {_DAY}{_AT})", changes=True),
     _rule("schedule time", rf"^(?i:{_EVENT}{_MOVED} {_TIME})$", changes=True),
     _rule("schedule day", rf"^(?i:{_EVENT}{_IS} (?:for |on |in )?{_DAY}{_AT})"),

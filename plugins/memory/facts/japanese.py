@@ -26,7 +26,7 @@ _OPENING: Final = re.compile(
     f"{_ME}(?:は|も|って|の場合)|{_ME}が(?=[^好嫌])|[、:\\s])+"
 )
 # Somebody or something else is spoken of; it may go on over the next clauses.
-_OTHER_TOPIC: Final = re.compile("[^、]+(?:は|が|も|って)$|[^、]{1,8}[がは][^、]*(?:て|で|し|ので|から|けど|が)$")
+_OTHER_TOPIC: Final = re.compile("^.+(?:は|が|も|って)$|^.[^がは]*[がは].*(?:て|で|し|ので|から|けど|が)$")
 
 
 def clauses_of(sentence: str) -> Iterator[Clause]:
@@ -86,7 +86,9 @@ _NO_PLACE: Final = re.compile(
     "実家|一人|ひとり|二人|家族|ここ|そこ|近く|アパート|マンション|寮|一戸建て|田舎|都会|外国|海外|家|夫婦|.*(?:まで|ので)"
 )
 _NO_THING: Final = re.compile("それ|これ|あれ|そっち|こっち|何|こと|の|ところ|もの|.*(?:こと|の|まで|ので)|")
-_NO_WORK: Final = re.compile("在宅|家|自宅|リモート|夜|朝|昼|ここ|そこ|一人|.*ので")
+_NO_WORK: Final = re.compile("在宅|家|自宅|リモート|夜|朝|昼|ここ|そこ|一人|[夜日]勤|休み|大変|暇|.*(?:ので|い|[市区町村県府駅])")
+_NO_ADDRESS: Final = re.compile("[^0-9都道府県市区町村]*")
+_NO_DATE: Final = re.compile("(?!.*[0-9一二三四五六七八九十](?:月|日|/)).*")
 _PETS: Final = {"ネコ": "猫", "ねこ": "猫", "イヌ": "犬", "いぬ": "犬", "ウサギ": "うさぎ", "カメ": "亀"}
 _DEVICES: Final = {
     "スマートフォン": "スマホ", "携帯電話": "スマホ", "携帯": "スマホ", "愛車": "車", "pc": "パソコン",
@@ -111,7 +113,7 @@ RULES: Final = (
         denied=_NO_PLACE,
     ),
     _rule("home", f"{_V}には?住んで{_NOT}", holds=False),
-    _rule("address", f"{_MINE}住所は(?P<v>.{{4,60}}?){_IS_SURE}"),
+    _rule("address", f"{_MINE}住所は(?P<v>.{{4,60}}?){_IS_SURE}", denied=_NO_ADDRESS),
     # Work.
     _rule("employer", f"{_V}(?:で働いて|に勤めて|に勤務して|で勤務して){_DOES}", denied=_NO_WORK),
     _rule("employer", f"{_OLD}{_V}(?:に転職し|に入社し|で働き始め|に就職し){_DID}", changes=True, denied=_NO_WORK),
@@ -132,7 +134,7 @@ RULES: Final = (
     _rule("name", f"{_V}と(?:いいます|申します){_TAIL}"),
     _rule("nickname", f"{_V}(?:って|と)呼んで(?:ください|ね|下さい)?$"),
     _rule("age", f"(?P<v>[0-9]{{1,3}})(?:歳|才){_IS}"),
-    _rule("birthday", f"{_MINE}誕生日は{_V}{_IS}"),
+    _rule("birthday", f"{_MINE}誕生日は{_V}{_IS}", denied=_NO_DATE),
     _rule("marriage", f"(?P<v>独身|既婚|未婚|バツイチ){_IS_SURE}"),
     _rule("marriage", f"(?P<v>結婚|離婚|婚約)(?:しました|した|して{_DOES}){_TAIL}", changes=True),
     _rule("partner", f"{_MINE}(?P<s>妻|夫|旦那|奥さん|彼女|彼氏|恋人|パートナー)の名前は{_V}{_IS_SURE}"),

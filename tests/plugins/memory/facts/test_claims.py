@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from hoshikage.plugins.memory.facts.claims import asks_for_the_past, claims_of, current, supersedes
@@ -109,6 +111,23 @@ STAYS = [
     ("The meeting is on Monday.", "The party is on Friday."),
     ("The meeting is on Monday.", "Should the meeting be moved to Friday?"),
     ("I'm vegan.", "My brother is no longer vegan."),
+    ("I live in Tokyo.", "Last year I moved to Nagoya for three months."),
+    ("I work for Sony.", "I work with Anna."),
+    ("I work at Sony.", "I retired from football."),
+    ("I work at Sony.", "I'm retired for tonight."),
+    ("I'm married.", "I'm engaged in a long project."),
+    ("I'm married.", "I'm single-minded about chess."),
+    ("My birthday is May 5.", "My birthday is coming soon."),
+    ("My birthday is May 5.", "My birthday is on a Sunday this year."),
+    ("My address is 1 Main Street", "My address is wrong in your records."),
+    ("My favourite book is Dune.", "My favourite book is on the table."),
+    ("My current project is Hoshikage.", "My current project is hard."),
+    ("住所は東京都港区1-1です。", "住所は変わっていないです。"),
+    ("誕生日は5月5日です。", "誕生日は日曜日です。"),
+    ("会社はソニーです。", "会社は楽しいです。"),
+    ("会社はソニーです。", "会社は休みです。"),
+    ("ソニーで働いています。", "夜勤で働いています。"),
+    ("ソニーで働いています。", "港区で働いています。"),
     ("東京に住んでいます。", "母は大阪に住んでいます。"),
     ("東京に住んでいます。", "友達が、大阪に引っ越しました。"),
     ("東京に住んでいます。", "大阪に住みたいです。"),
@@ -172,6 +191,15 @@ def test_what_did_not_change(older, newer):
 def test_whether_a_text_says_little_else(text, whole):
     """Only then is it superseded as a whole."""
     assert whole is claims_of(text).whole
+
+
+@pytest.mark.parametrize("text", ["は" * 2000 + "x", "が" * 2000 + "x", "I live in" + " " * 1990 + "x", "\ufdfa" * 2000])
+def test_no_text_takes_long_to_read(text):
+    """Whatever it repeats, and whatever its characters become."""
+    began = time.perf_counter()
+    claims_of(text)
+
+    assert time.perf_counter() - began < 0.2  # a second and more, where a rule takes the square of the length
 
 
 def test_code_claims_nothing():
