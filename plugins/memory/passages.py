@@ -37,9 +37,11 @@ def passage_of(text: str, question: str, *, tokens: int) -> str:
     first = last = centre = int(np.argmax(worth))
     if tokens_of(sentences[first].text) + 2 > tokens:
         return _part_of(sentences[first].text, question, tokens=tokens)
+    too_long: set[int] = set()  # what has no room once never has any, and is not measured again
     while True:
-        beside = [n for n in (first - 1, last + 1) if 0 <= n < len(sentences)]
-        beside = [n for n in beside if _tokens(text, sentences, min(n, first), max(n, last)) <= tokens]
+        beside = [n for n in (first - 1, last + 1) if 0 <= n < len(sentences) and n not in too_long]
+        too_long |= {n for n in beside if _tokens(text, sentences, min(n, first), max(n, last)) > tokens}
+        beside = [n for n in beside if n not in too_long]
         if not beside:
             break
         best = max(beside, key=lambda n: (worth[n], -abs(n - centre), n))

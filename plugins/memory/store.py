@@ -154,14 +154,17 @@ class SqliteMemory:
         if not question:
             return Recall()
         limit_s = self._settings.recall_limit_s
+        bounds = Bounds(self._settings.max_items, self._settings.max_tokens, self._settings.threshold)
+        present, past = [message.content for message in request.messages], asks_for_the_past(question[-QUESTION_CHARS:])
         try:
             async with asyncio.timeout(limit_s):
                 found = await self._search(owner_of(caller), question, limit_s=limit_s * VECTOR_SHARE)
+                # In a thread: a hundred long memories are megabytes to look at, and nobody else waits for them.
+                items = await asyncio.to_thread(
+                    choose, found, bounds, present=present, outdated=past, question=question[-QUESTION_CHARS:]
+                )
         except TimeoutError as error:
             raise MemoryUnavailable(f"it took longer than the {limit_s:g} s of memory.recall_limit_s") from error
-        bounds = Bounds(self._settings.max_items, self._settings.max_tokens, self._settings.threshold)
-        present, past = [message.content for message in request.messages], asks_for_the_past(question)
-        items = choose(found, bounds, present=present, outdated=past, question=question[-QUESTION_CHARS:])
         return Recall(block_of(items), tuple(items))
 
     async def remember(self, request: ChatRequest, answer: str, receipt: Receipt) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from hoshikage.plugins.memory.block import tokens_of
@@ -70,3 +72,13 @@ def test_without_a_word_in_the_question(question):
 def test_an_empty_text_has_no_part():
     """As it has no sentence."""
     assert "" == passage_of("  \n", "cat", tokens=30)
+
+
+def test_a_giant_beside_many_small_ones_is_measured_once():
+    """How long it takes goes by the length of the text, not by its square."""
+    text = "a.\n" * 400 + "The cat.\n" + "x" * 1_000_000
+    began = time.perf_counter()
+    found = passage_of(text, "cat", tokens=400)
+
+    assert "The cat." in found
+    assert time.perf_counter() - began < 1.0  # two to three seconds, where it is measured for each of the others

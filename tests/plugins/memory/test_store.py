@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +13,12 @@ import pytest
 
 from hoshikage import Caller, ChatRequest, Memory, MemoryUse, Message, Owner, Receipt
 from hoshikage.core.errors import EmbedderFailed, InvalidRequest, MemoryUnavailable
+from hoshikage.plugins.memory import store as store_module
 from hoshikage.plugins.memory.block import tokens_of
 from hoshikage.plugins.memory.database import Database
 from hoshikage.plugins.memory.embedding import work as embedding_module
 from hoshikage.plugins.memory.facts import superseding
+from hoshikage.plugins.memory.recalling import choose
 from hoshikage.plugins.memory.settings import MemorySettings
 from hoshikage.plugins.memory.store import SqliteMemory
 from tests.fakes import until
@@ -172,6 +175,23 @@ async def test_a_book_as_a_question_holds_up_nobody(store_with):
 
     assert time.process_time() - started < 1.0
     assert [] == [item for item in recall.items if item.memory.text != "My cat is called Mikan."]
+
+
+async def test_long_memories_hold_up_nobody_else(store_with, monkeypatch):
+    """What is recalled is chosen beside the loop, since that may have megabytes to look at."""
+    store = await store_with(recall_limit_s=5.0)
+    await told(store, "My cat is called Mikan.")
+    threads = []
+
+    def watched(*values: object, **more: object) -> object:
+        threads.append(threading.current_thread())
+        return choose(*values, **more)
+
+    monkeypatch.setattr(store_module, "choose", watched)
+    recall = await store.recall(asking("What is my cat called?"), CALLER)
+
+    assert ["My cat is called Mikan."] == [item.memory.text for item in recall.items]
+    assert threads != [threading.main_thread()]
 
 
 async def test_a_slow_recall_is_given_up(store_with, monkeypatch):
