@@ -107,12 +107,12 @@ class Database:
         """Write memories, all or none; they are on the disk when this returns.
 
         Returns:
-            Those that were new, with their ids. The same text in the same session is written once.
+            Those that were new or hold again, with their ids. The same text in the same session is written once.
         """
         with self._transaction():
             space = self._space(owner, make=True)
             written = dict(row for memory in memories if (row := self._insert(space, memory)) is not None)
-            self._drop_digests(self._facts.learn(space, written))
+            self._drop_digests([*written, *self._facts.learn(space, written)])
         return list(written.values())
 
     def edit(self, owner: Owner, memory_id: str, text: str) -> Memory:
@@ -331,7 +331,7 @@ class Database:
         for (number,) in inserted:
             self._run("INSERT INTO term (rowid, terms) VALUES (?, ?)", number, indexed(space, terms))
             return number, written
-        return None
+        return self._facts.said_again(space, memory, hash_of(memory.text))
 
     def _drop_digests(self, sources: Sequence[int]) -> None:
         """What stands for memories of an owner that change or go must not go on telling of them."""

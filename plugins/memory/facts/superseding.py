@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from hoshikage import Memory
@@ -91,6 +91,22 @@ class Superseding:
             for name in endings_of(memory.text):
                 self._run("INSERT INTO ending (space, memory, name) VALUES (?, ?, ?)", space, number, name)
         return self.settle(space, slots)
+
+    def said_again(self, space: int, memory: Memory, text_hash: bytes) -> tuple[int, Memory] | None:
+        """What a session has already was said once more: a statement is as new as the last time it was made.
+
+        Returns:
+            Its number and itself, where something newer had taken its place: it is to be learned again.
+        """
+        if memory.role not in SAID_BY or not claims_of(memory.text).claims:
+            return None
+        for number, identity in self._run(
+            "UPDATE memory SET said_at = ?1 WHERE space = ?2 AND session = ?3 AND hash = ?4 AND said_at < ?1 "
+            "RETURNING number, id",
+            *(memory.said_at, space, memory.session, text_hash),
+        ):
+            return (number, replace(memory, id=identity)) if self.newer([number]) else None
+        return None
 
     def slots_of(self, numbers: Sequence[int]) -> set[str]:
         """The slots that memories have claims in."""

@@ -139,6 +139,29 @@ def test_editing_decides_anew(database):
     assert ("", "") == (edited.superseded_by, old.superseded_by)
 
 
+@pytest.mark.parametrize("at_once", [False, True])
+def test_what_is_said_again_holds_again(database, at_once):
+    """In one session, which has each text once; it keeps its id, and is as new as the last time."""
+    texts = ("I live in Tokyo.", "I moved to Osaka.", "I live in Tokyo.")
+    said = [Memory("", text, float(at), "user", "turn", "s") for at, text in enumerate(texts)]
+    written = [] if at_once else [database.write(ANN, [memory])[0].id for memory in said]
+    if at_once:
+        database.write(ANN, said)
+
+    assert {"I moved to Osaka.": "I live in Tokyo."} == outdated(database)
+    assert 2 == len(database.newest(ANN, limit=10))
+    assert at_once or written[0] == written[2]
+
+
+def test_taking_the_same_in_again_changes_nothing(database):
+    """Where a file does not say when, all of it is as new as the taking."""
+    for now in (1.0, 2.0):
+        texts = ("I live in Tokyo.", "I moved to Osaka.")
+        database.write(ANN, [Memory("", text, now, "note", "note", "") for text in texts])
+
+    assert {"I live in Tokyo.": "I moved to Osaka."} == outdated(database)
+
+
 def test_owners_do_not_change_each_others_facts(database):
     """Two people live where each of them lives."""
     say(database, "I live in Tokyo.", 1)
