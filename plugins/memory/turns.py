@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def newest_question(request: ChatRequest) -> str:
-    """The newest message of the user, if it is what is to be answered; empty where there is none."""
+    """The newest message of the user; empty where there is none."""
     newest = next((m for m in reversed(request.messages) if m.role == "user"), None)
     return newest.content if newest is not None else ""
 

@@ -143,7 +143,11 @@ RULES: Final = (
     _rule("employer", rf"{_HAVE}(?i:(?:quit|left|lost|resigned from) my job)(?: at {_NAME})?", holds=False),
     _rule("employer", rf"^(?i:(?:i|we) (?:no longer|don't|do not) work (?:for|at|with) ){_NAME}", holds=False),
     _rule("employer", rf"{_HAVE}(?i:(?:quit|left|resigned from) ){_NAME}$", holds=False),
-    _rule("employer", rf"(?:{_HAVE}|{_AM})(?i:retired)(?: from (?:my job|work))?(?= *$| (?:last|this|in|at|early|two|a few)\b)", holds=False),
+    _rule(
+        "employer",
+        rf"(?:{_HAVE}|{_AM})(?i:retired)(?: from (?:my job|work))?(?= *$| (?:last|this|in|at|early|two|a few)\b)",
+        holds=False,
+    ),
     _rule(
         "occupation",
         rf"{_HAVE}(?i:(?:became|become|started (?:working )?as) an? {_OCCUPATION})",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from hoshikage.plugins.memory.times.asked import nearness
+from hoshikage.plugins.memory.times.asked import SURE_FROM, nearness
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from hoshikage.plugins.memory.rows import Row
     from hoshikage.plugins.memory.times.asked import AskedTime
 
-SURE: Final = 0.7
 FEW: Final = 20  # all of them could be told in one prompt
 READ_TEXTS: Final = 60  # for words that tell when; to read all candidates takes longer than to find them
 
@@ -58,7 +57,7 @@ def parts_of_time(rows: Sequence[Row], asked: AskedTime) -> NDArray[np.float32]:
 
 def few_said_then(rows: Sequence[Row], times: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Which candidates the user said in the days that are asked for; none, if they are too many to be meant."""
-    then = (times >= SURE) & np.array([row.memory.role != "assistant" for row in rows])
+    then = (times >= SURE_FROM) & np.array([row.memory.role != "assistant" for row in rows])
     return then if then.sum() <= FEW else np.zeros_like(then)
 
 

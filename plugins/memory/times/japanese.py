@@ -109,9 +109,7 @@ def _month(found: re.Match[str], now: datetime) -> Period | None:
     if not 1 <= month <= 12:
         return None
     begin, end = c.month_of(now, month, _year(found, now))
-    days = {"上旬": (0, 10), "初め": (0, 10), "中旬": (10, 20), "下旬": (20, 31), "末": (20, 31)}.get(
-        found["third"] or ""
-    )
+    days = THIRDS.get(found["third"] or "")
     return (begin + days[0] * c.DAY, min(end, begin + days[1] * c.DAY)) if days else (begin, end)
 
 
