@@ -71,7 +71,8 @@ class Database:
         self._file = file
         self._connection = apsw.Connection(str(file))
         self._connection.set_busy_timeout(BUSY_LIMIT_MS)
-        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"):
+        pragmas = "journal_mode = WAL; synchronous = FULL; foreign_keys = ON; secure_delete = ON; temp_store = MEMORY"
+        for pragma in pragmas.split("; "):  # temporary files would keep texts that were forgotten
             self._connection.pragma(*pragma.split(" = "))
         file.chmod(0o600)
         self._facts = Superseding(self._connection)

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
 # Temporary tables are this connection's own, roll back with everything else, and are gone with the process: after a
 # killed one, the rows themselves say again what is missing. Numbers alone are in them, no text.
 TABLES: Final = """
-PRAGMA temp_store = MEMORY;
 CREATE TEMP TABLE watched (embedder INTEGER PRIMARY KEY);
 CREATE TEMP TABLE pending (embedder INTEGER, memory INTEGER, PRIMARY KEY (embedder, memory)) WITHOUT ROWID;
 CREATE TEMP TRIGGER memory_written AFTER INSERT ON main.memory BEGIN

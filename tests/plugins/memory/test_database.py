@@ -158,6 +158,11 @@ def test_forgotten_leaves_no_trace_after_a_kill(tmp_path, monkeypatch, change):
     assert "A dog." in known
 
 
+def test_no_temporary_file_gets_a_text(database):
+    """What SQLite puts aside while it sorts or deletes stays in memory, where nothing outlives the process."""
+    assert 2 == database._connection.pragma("temp_store")
+
+
 def traces(database: Database, *needles: bytes) -> dict[str, list[bytes]]:
     """Which of these bytes are still in which file."""
     files = {file.name: file.read_bytes() for file in database._file.parent.iterdir()}
