@@ -101,13 +101,18 @@ _VERBS = "smoke drink play study practice practise learn take eat use do watch r
 _NO_HOME: Final = re.compile(
     r"(?:linux|windows|mac|macos|ubuntu|debian|python|rust|java|go|typescript|vs code|vim|neovim|emacs|github|gitlab|"
     r"aws|azure|gcp|iphone|android|firefox|chrome|slack|teams|notion|postgres|postgresql|sqlite|docker|kubernetes|step|phase|plan|"
+    r"zoom|gmail|outlook|discord|spotify|netflix|obsidian|figma|jira|premium|table|room|desk|page|chapter|level|seat|team|"
     r"(?:mon|tues|wednes|thurs|fri|satur|sun)day|january|february|march|april|may|june|july|august|september|october|"
     r"november|december)\b.*",
 )
 _NO_NUMBER: Final = re.compile(r"\D*")  # neither an address nor a date
 _NO_NAME: Final = re.compile(  # how it is, and not what
     r"(?:on|in|at|under|with|by|about|from|near|not|very|really|still|so|too|quite|almost|going|getting|doing|due|hard|"
-    r"difficult|easy|fun|done|over|finished|late|stuck|delayed|gone|lost|broken|closed|the (?:best|worst|same))\b.*"
+    r"difficult|easy|fun|done|over|finished|late|stuck|delayed|gone|lost|broken|closed|the (?:best|worst|same)|"
+    r"\w+ing (?:again|now|today|tonight|tomorrow|well|badly))\b.*"
+)
+_NO_PRODUCT: Final = re.compile(
+    r"(?:great|good|bad|new|old|fast|slow|broken|dead|red|blue|green|black|white|gr[ae]y|silver|yellow|orange|brown|pink)"
 )
 _NO_THING: Final = re.compile(r"(?:it|that|this|you|them|him|her|to .*|how .*|what .*|when .*|your .*|.*\byou\b.*|)")
 
@@ -138,7 +143,11 @@ RULES: Final = (
         changes=True,
     ),
     _rule("employer", rf"{_HAVE}(?i:got (?:a|the|my) (?:new )?job (?:at|with) ){_NAME}{_END}", changes=True),
-    _rule("employer", rf"{_HAVE}(?i:joined ){_NAME}(?= as\b)", changes=True),
+    _rule(
+        "employer",
+        rf"{_HAVE}(?i:joined ){_NAME}(?= as\b(?!.* (?:user|subscriber|member|guest|customer|player)\b))",
+        changes=True,
+    ),
     _rule("employer", rf"^(?i:my (?:new |current )?(?:employer|company) is (?:now )?){_NAME}{_END}"),
     _rule("employer", rf"{_HAVE}(?i:(?:quit|left|lost|resigned from) my job)(?: at {_NAME})?", holds=False),
     _rule("employer", rf"^(?i:(?:i|we) (?:no longer|don't|do not) work (?:for|at|with) ){_NAME}", holds=False),
@@ -161,7 +170,9 @@ RULES: Final = (
     _rule("name", rf"{_HAVE}(?i:changed my (?P<s>full |last |first )?name to ){_NAME}$", changes=True),
     _rule("nickname", rf"^(?i:(?:please )?call me ){_NAME}{_STOP}"),
     _rule("age", rf"{_AM}(?P<v>\d{{1,3}})(?i: years old)?(?= *$)"),
-    _rule("age", rf"{_HAVE}(?i:turned )(?P<v>\d{{1,3}})\b"),
+    _rule(
+        "age", rf"{_HAVE}(?i:turned )(?P<v>\d{{1,3}})(?= *$| (?:last|this|in|on|today|yesterday|recently|years old)\b)"
+    ),
     _rule("birthday", r"^(?i:my birthday is (?:on )?)(?P<v>[\w ]{3,25})$", denied=_NO_NUMBER),
     _rule("marriage", rf"{_AM}(?i:(?P<v>single|married|engaged|divorced|widowed))\b(?!-| (?:in|with|by)\b)"),
     _rule("marriage", rf"{_HAVE}(?i:(?:got|gotten) (?P<v>married|engaged|divorced))\b", changes=True),
@@ -184,7 +195,11 @@ RULES: Final = (
     ),
     _rule("pet", rf"^(?i:(?:my|our) {_PET}(?: \w+)? (?:has )?(?:died|passed away|ran away))\b", each=True, holds=False),
     _rule("pet", rf"{_HAVE}(?i:gave (?:away )?(?:my|our) {_PET})(?i: away)?", each=True, holds=False),
-    _rule("device", rf"^(?i:my (?:(?:new|current|main) )*{_DEVICE} is (?:now )?(?:an? |the )?){_NAME}$"),
+    _rule(
+        "device",
+        rf"^(?i:my (?:(?:new|current|main) )*{_DEVICE} is (?:now )?(?:an? |the )?){_NAME}$",
+        denied=_NO_PRODUCT,
+    ),
     _rule(
         "device",
         rf"{_HAVE}(?i:(?:replaced|traded|swapped|upgraded|changed) my {_DEVICE} (?:with|for|to) (?:an? )?){_NAME}$",
@@ -214,7 +229,7 @@ RULES: Final = (
     _rule("diet", rf"{_AM}(?i:(?:an? )?{_DIET})\b"),
     _rule("diet", rf"{_HAVE}(?i:(?:became|become|went|turned|gone) (?:an? )?{_DIET})\b", changes=True),
     _rule("diet", r"^(?i:i (?:eat|started eating) meat (?:again|now))", value="meat", changes=True),
-    _rule("diet", rf"^(?i:(?:i'm|i am) (?:no longer|not) (?:an? )?{_DIET})\b", holds=False),
+    _rule("diet", rf"^(?i:(?:i'm|i am) (?:no longer|not) (?:an? )?{_DIET}){_STOP}", holds=False),
     _rule("diet", rf"{_HAVE}(?i:(?:stopped|quit) being (?:an? )?{_DIET})\b", holds=False),
     _rule("allergy", rf"^(?i:(?:i'm|i am) (?:no longer|not) allergic to ){_THING}{_STOP}", each=True, holds=False),
     _rule("allergy", rf"{_AM}(?i:allergic to ){_THING}{_STOP}", each=True, denied=_NO_THING),
