@@ -16,11 +16,18 @@ RUN apt-get update \
 RUN python -m venv /opt/hoshikage
 ENV PATH=/opt/hoshikage/bin:$PATH PIP_DISABLE_PIP_VERSION_CHECK=1
 
+# Extras of pyproject.toml, with a space between them. `memory` is long-term memory; torch comes with it, and PyPI's is for
+# GPUs and takes gigabytes, so name the index of those for CPUs:
+#   docker build --build-arg EXTRAS=memory --build-arg PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu …
+ARG EXTRAS=""
+ARG PIP_EXTRA_INDEX_URL=""
+
 # Dependencies first, from pyproject.toml alone: a change of the sources then compiles nothing.
 WORKDIR /src
 COPY pyproject.toml ./
-RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" \
-    > /requirements.txt
+RUN python -c "import os, tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
+more = [need for extra in os.environ['EXTRAS'].split() for need in project['optional-dependencies'][extra]]; \
+print(*project['dependencies'], *more, sep='\n')" > /requirements.txt
 # pip's cache knows a built wheel by its version and not by CMAKE_ARGS, hence one cache folder for each value of them.
 # --prefer-binary: a wheel in wheels/ is taken even when PyPI has a newer source archive.
 RUN --mount=type=cache,target=/root/.cache/pip --mount=type=bind,source=wheels,target=/wheels \

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,25 @@ def test_the_image_runs_on_other_machines() -> None:
     text = ROOT.joinpath("Dockerfile").read_text(encoding="utf-8")
 
     assert re.findall(r"^ARG CMAKE_ARGS=(.*)$", text, flags=re.MULTILINE) == ['"-DGGML_NATIVE=OFF"']
+
+
+@pytest.mark.parametrize("extras", [[], ["memory"], ["memory", "cuda"]])
+def test_the_image_can_have_extras(extras: list[str]) -> None:
+    """What pip gets is what pyproject.toml says, of the base and of each extra."""
+    text = ROOT.joinpath("Dockerfile").read_text(encoding="utf-8").replace("\\\n", "")
+    (program,) = re.findall(r'^RUN python -c "(.*)" > /requirements.txt$', text, flags=re.MULTILINE)
+    found = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env={"EXTRAS": " ".join(extras)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    project = tomllib.loads(ROOT.joinpath("pyproject.toml").read_text(encoding="utf-8"))["project"]
+    more = [need for extra in extras for need in project["optional-dependencies"][extra]]
+
+    assert [*project["dependencies"], *more] == found.stdout.splitlines()
 
 
 @pytest.mark.parametrize("unsupported", [r"<<-?['\"]?\w+", r"COPY .*--link", r"--start-interval"])
