@@ -68,6 +68,7 @@ class Embedding:
         self._work: asyncio.Task[None] | None = None
         self._warming: asyncio.Task[None] | None = None
         self._said = ""  # the last failure that the log was told of
+        self._late = False  # the last question was not answered in time, and the log was told
         self._cache = VectorCache()
         self._refused: set[int] = set()  # numbers of memories that the embedder fails at
 
@@ -111,8 +112,11 @@ class Embedding:
             async with asyncio.timeout(limit_s):
                 vector: NDArray[np.float32] = (await self._vectors([question], "query"))[0]
         except (TimeoutError, HoshikageError) as error:
-            log.info("recall_by_words_alone", reason=str(error) or "the embedder took too long")
+            tell = log.debug if self._late else log.info  # on a slow machine it would be a line for every request
+            tell("recall_by_words_alone", reason=str(error) or "the embedder took too long")
+            self._late = True
             return None
+        self._late = False
         self._cache.put(question, vector, owner, generation=generation)
         return vector
 

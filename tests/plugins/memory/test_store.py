@@ -10,6 +10,7 @@ from pathlib import Path
 
 import apsw
 import pytest
+from structlog.testing import capture_logs
 
 from hoshikage import Caller, ChatRequest, Memory, MemoryUse, Message, Owner, Receipt
 from hoshikage.core.errors import EmbedderFailed, InvalidRequest, MemoryUnavailable
@@ -293,14 +294,17 @@ async def test_a_chat_does_not_wait_for_the_embedder_to_load(store_with, topics)
 
 
 async def test_a_slow_embedder_leaves_the_words(store_with, topics):
-    """What shares a word is found in time."""
+    """What shares a word is found in time; the log says so once, until the embedder keeps up again."""
     store = await store_with(embedder=topics, recall_limit_s=0.2)
     await embedded(store, topics, "Mikan the cat sleeps.")
     topics.go_on.clear()
-    recall = await store.recall(asking("Where does the cat sleep?"), CALLER)
+    with capture_logs() as logs:
+        recall = await store.recall(asking("Where does the cat sleep?"), CALLER)
+        await store.recall(asking("And when does the cat sleep?"), CALLER)
     topics.go_on.set()
 
     assert ["Mikan the cat sleeps."] == [item.memory.text for item in recall.items]
+    assert ["info", "debug"] == [line["log_level"] for line in logs if line["event"] == "recall_by_words_alone"]
 
 
 async def test_an_embedder_that_fails_is_asked_again(store_with, topics, monkeypatch):
