@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+    from types import ModuleType
 
 ENTRY_POINT_GROUP = "hoshikage.plugins"
 
@@ -80,20 +81,28 @@ def folder_files(folder: Path) -> Iterator[Candidate]:
             yield Candidate(file.stem, "file", str(file), _FileLoader(file))
 
 
+def module_of(name: str, file: Path) -> ModuleType:
+    """Import a file that is on no path, by a name of our own.
+
+    Raises:
+        Exception: whatever it raises; `ImportError` if it is no Python file.
+    """
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{file} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
 @dataclass(frozen=True, slots=True)
 class _FileLoader:
     file: Path
 
     def __call__(self) -> Any:
-        name = f"hoshikage_plugin_{self.file.stem}"
-        spec = importlib.util.spec_from_file_location(name, self.file)
-        if spec is None or spec.loader is None:
-            raise ImportError(f"{self.file} is no Python file")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        try:
-            spec.loader.exec_module(module)
-        except BaseException:
-            del sys.modules[name]
-            raise
-        return module
+        return module_of(f"hoshikage_plugin_{self.file.stem}", self.file)

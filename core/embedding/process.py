@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import functools
+import importlib
+import importlib.util
 import multiprocessing
 import os
 import signal
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, cast
 
+from hoshikage.core.discovery import module_of
 from hoshikage.core.errors import EmbedderFailed
 
 if TYPE_CHECKING:
@@ -43,14 +47,14 @@ class EmbedderProcess:
         self._pid: Future[int] | None = None
 
     async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call a module's function over there.
+        """Call a module's function over there; arguments are numbers, texts, arrays and lists of them.
 
         Raises:
             EmbedderFailed: it raised something, or the process died.
         """
-        call, pool = functools.partial(_guarded, function, args, kwargs), self._started()
+        call, pool = functools.partial(_guarded, _place_of(function), args, kwargs), self._started()
         try:
-            return await asyncio.get_running_loop().run_in_executor(pool, call)
+            return cast("T", await asyncio.get_running_loop().run_in_executor(pool, call))
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is None or task.cancelling():
@@ -94,9 +98,23 @@ def _begin(parent: int) -> None:
     os.nice(NICE)
 
 
-def _guarded(function: Callable[..., T], args: tuple[object, ...], kwargs: dict[str, object]) -> T:
+def _place_of(function: Callable[..., object]) -> tuple[str, str, str]:
+    """A function's module, that module's file, and its name there."""
+    module = function.__module__
+    return module, str(getattr(sys.modules[module], "__file__", "")), function.__qualname__
+
+
+def _function_at(module: str, file: str, name: str) -> Callable[..., Any]:
+    """The function, here; a plug-in that is a single file is on no path, so its file is read."""
+    if module not in sys.modules and importlib.util.find_spec(module) is None:
+        module_of(module, Path(file))
+    found: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return found
+
+
+def _guarded(place: tuple[str, str, str], args: tuple[object, ...], kwargs: dict[str, object]) -> Any:
     """Make every error one that can be sent back."""
     try:
-        return function(*args, **kwargs)
+        return _function_at(*place)(*args, **kwargs)
     except Exception as error:
         raise CallFailed(" ".join(f"{type(error).__name__}: {error}".split())) from None

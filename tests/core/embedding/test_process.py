@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import os
+import sys
 import threading
 
 import psutil
@@ -51,6 +53,20 @@ async def test_every_error_comes_back_in_words(process):
         await process.run(refuse)
 
     assert pid == (await process.run(where))[0]
+
+
+async def test_a_plug_in_of_one_file_has_a_process_too(process, tmp_path, monkeypatch):
+    """Its module is on no path, so the other process reads the file."""
+    (tmp_path / "ears.py").write_text("def lengths(texts):\n    return [len(text) for text in texts]\n")
+    spec = importlib.util.spec_from_file_location("hoshikage_plugin_ears", tmp_path / "ears.py")
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "hoshikage_plugin_ears", module)
+    spec.loader.exec_module(module)
+    found = await process.run(module.lengths, ["a", "bcd"])
+    (tmp_path / "ears.py").unlink()
+
+    assert [1, 3] == found
+    assert [2] == await process.run(module.lengths, ["ef"])  # it was read once
 
 
 def wait_for_ever() -> None:
