@@ -26,11 +26,13 @@ TASK: Final = (
 )
 MOST_CHARS: Final = 8_000  # of a conversation that is given as a whole; of a longer one, its chosen sentences
 MOST_TOKENS: Final = 500
+RUN_CHARS: Final = 12
+LEAST_NEW: Final = 0.6  # of these, beside the material; sentences of one subject stay near 0.9, circles far below
 LOOK_S: Final = 0.25  # between two looks whether somebody waits
 
 
 class DigestPostponed(HoshikageError):
-    """The model would be in somebody's way, or says nothing."""
+    """The model would be in somebody's way, or says nothing of use."""
 
     code = "digest_postponed"
 
@@ -72,4 +74,17 @@ async def write_by_model(parts: Sequence[Part], chosen: str, *, models: ServedMo
     text = "".join(written).strip()
     if not text:
         raise DigestPostponed(f"the model {model!r} wrote nothing")
+    if repeats(text, material):
+        raise DigestPostponed(f"the model {model!r} wrote the same again and again")
     return text
+
+
+def repeats(text: str, material: str) -> bool:
+    """Whether a text goes in circles, as small models do, and its material does not; in any language."""
+    return _new_share(text) < LEAST_NEW * _new_share(material)
+
+
+def _new_share(text: str) -> float:
+    """How many runs of characters do not come a second time, 0 to 1."""
+    runs = [text[n : n + RUN_CHARS] for n in range(len(text) - RUN_CHARS + 1)]
+    return len(set(runs)) / len(runs) if runs else 1.0

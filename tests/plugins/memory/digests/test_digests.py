@@ -324,11 +324,12 @@ async def test_a_model_writes_where_the_settings_name_one(database, make):
     assert "washing machine" in request.messages[1].content
 
 
-@pytest.mark.parametrize("fault", ["unknown", "silent", "pushing", "waited for"])
+@pytest.mark.parametrize("fault", ["unknown", "silent", "going in circles", "pushing", "waited for"])
 async def test_a_model_that_cannot_leaves_it_to_the_sentences(database, make, fault):
-    """It is not there, says nothing, or would be in somebody's way."""
+    """It is not there, says nothing or the same for ever, or would be in somebody's way."""
     database.write(ANN, conversation())
-    models = Models("" if fault == "silent" else "They plan.")
+    said = {"silent": "", "going in circles": "They plan a journey. " * 20}
+    models = Models(said.get(fault, "They plan."))
     models.evicts = ("other",) if fault == "pushing" else ()
     models.chat = chat_while_waiting(models) if fault == "waited for" else models.chat
     texts = await make(models=models, model="missing" if fault == "unknown" else "writer")
