@@ -6,7 +6,8 @@ it, and takes "last week" for a moment.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from hoshikage.plugins.memory.text import content_of, normalised, terms_of
@@ -31,6 +32,10 @@ _GENERAL: Final = (
     "about up get got ask asked plan plans any there's summarize summary please"
 )
 GENERAL: Final = frozenset(terms_of(_GENERAL)) | frozenset("話言何教覚事起聞出来行予定朝昼夜晩")
+# With nothing but the former, this asks for what was said: "today" is then a day, and no word for now.
+_TOLD: Final = re.compile(
+    r"\b(?:did|said|told|talked|discussed|happened)\b|した|てい?た|聞いた|教えた|[言行]った|あった|起きた"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +96,20 @@ def asked_time(question: str, now: datetime) -> AskedTime | None:
     spans = narrowed(text, spans_of(text, now))
     if not spans or len(spans) > MOST_SPANS:
         return None
+    if _TOLD.search(text) and not content_of(terms_of(_without(text, spans))) - GENERAL:
+        spans = [replace(span, certainty=max(span.certainty, SURE_FROM)) for span in spans]
+    sure = [span for span in spans if span.certainty >= SURE_FROM]
+    left = _without(text, sure)
+    only = len(sure) == len(spans) and not content_of(terms_of(left)) - GENERAL
+    return AskedTime(tuple(spans), before + left, only and not before, now.tzinfo)
+
+
+def _without(text: str, spans: Sequence[Span]) -> str:
+    """A text with spaces in place of the words that tell when."""
     rest = list(text)
     for span in spans:
-        if span.certainty >= SURE_FROM:
-            rest[span.words[0] : span.words[1]] = " " * (span.words[1] - span.words[0])
-    left = "".join(rest)
-    sure = all(span.certainty >= SURE_FROM for span in spans)
-    only = sure and not content_of(terms_of(left)) - GENERAL
-    return AskedTime(tuple(spans), before + left, only and not before, now.tzinfo)
+        rest[span.words[0] : span.words[1]] = " " * (span.words[1] - span.words[0])
+    return "".join(rest)
 
 
 def spans_of(text: str, now: datetime) -> list[Span]:

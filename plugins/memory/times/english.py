@@ -122,7 +122,8 @@ EXPRESSIONS: Final[tuple[Expression, ...]] = (
     (_pattern(rf"yesterday(?:\s+{_PART})?"), lambda m, now: c.day(now, 1, m["part"]), 1.0),
     (_pattern(r"last night"), lambda _, now: c.day(now, 1, "night"), 1.0),
     (_pattern(rf"this\s+{_PART}|(?P<tonight>tonight)"), lambda m, now: c.day(now, 0, m["part"] or "night"), 0.9),
-    (_pattern(r"(?:earlier )?today"), lambda _, now: c.day(now), 0.6),
+    (_pattern(r"(?:earlier|so far) today"), lambda _, now: c.day(now), 1.0),
+    (_pattern(r"today"), lambda _, now: c.day(now), 0.6),  # mostly it is now: "What's for lunch today?"
     (_pattern(r"(?:a few|a couple of|some) days ago"), lambda _, now: (c.day(now, 7)[0], c.day(now, 1)[1]), 0.9),
     (_pattern(rf"{_N}\s+{_UNIT}\s+(?:ago|back)"), lambda m, now: c.before(now, _number(m), m["unit"]), 1.0),
     (

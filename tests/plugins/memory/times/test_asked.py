@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from hoshikage.plugins.memory.times.asked import Span, asked_time, nearness
+from hoshikage.plugins.memory.times.asked import SURE_FROM, Span, asked_time, nearness
 
 JAPAN = timezone(timedelta(hours=9))
 NOW = datetime(2026, 11, 30, 15, 0, tzinfo=JAPAN)  # a Monday
@@ -126,6 +126,10 @@ def test_other_words_tell_no_time(question):
         ("What did I eat last week?", False), ("先週何をした?", True), ("昨日は何を話した?", True),
         ("おととい、どこ行った?", True),
         ("先週何を食べた?", False), ("What's up today?", False),
+        ("What did we talk about today?", True), ("今日何を話した?", True), ("今日は何をしたっけ?", True),
+        ("What did I tell you earlier today?", True), ("最近何を話していた?", True),
+        ("What did I eat today?", False), ("今日の予定は?", False),
+        ("今日は何を食べた?", False),
     ],
 )  # fmt: skip
 def test_whether_nothing_else_is_asked(question, only):
@@ -200,3 +204,11 @@ def test_what_speaks_of_a_time_fits_it(text, said, fits):
 def test_days_of_no_calendar(text):
     """They mean nothing, and hold up nothing."""
     asked_time(text, NOW)
+
+
+@pytest.mark.parametrize("question", ["What did we talk about today?", "最近何を話した?"])
+def test_a_vague_day_is_sure_where_it_is_all_that_is_asked(question):
+    """Otherwise the memories of that day would not fit well enough to come."""
+    asked = asked_time(question, NOW)
+
+    assert nearness("", NOW - timedelta(minutes=5), asked) >= SURE_FROM
