@@ -103,6 +103,8 @@ def prepare(connection: apsw.Connection, file: Path) -> None:
         raise MemoryUnavailable(
             f"{file} is of version {version}, and this server knows {VERSION}; update it, or restore a backup"
         )
+    if version == VERSION:
+        return  # whoever only opens a file writes nothing: it may be damaged, which nobody knows yet
     if version == 0:
         connection.execute(FIRST)
         version = 1

@@ -158,6 +158,21 @@ def test_forgotten_leaves_no_trace_after_a_kill(tmp_path, monkeypatch, change):
     assert "A dog." in known
 
 
+def test_opening_changes_nothing(tmp_path):
+    """A file may be damaged without showing it at once; whatever is written into it makes it harder to save."""
+    file = tmp_path / "m.sqlite3"
+    database = Database.open(file)
+    database.write(A, [TURN])
+    database.close()
+    before = file.read_bytes()
+    databases = [Database.open(file) for _ in range(2)]
+    after, log = file.read_bytes(), file.with_name("m.sqlite3-wal").stat().st_size
+    for database in databases:
+        database.close()
+
+    assert (before, 0) == (after, log)
+
+
 def test_no_temporary_file_gets_a_text(database):
     """What SQLite puts aside while it sorts or deletes stays in memory, where nothing outlives the process."""
     assert 2 == database._connection.pragma("temp_store")
