@@ -21,6 +21,8 @@ B: Final = 0.75
 COMMON_SHARE: Final = 0.02
 COMMON_FROM: Final = 5_000
 LEAST_TERMS: Final = 4
+# In how few memories a word is says nothing of it until there are some: "cat" in one of two is not common.
+LEAST_COUNT: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class Statistics:
     def weight(self, term: str) -> float:
         """The inverse document frequency; terms of no memory weigh most, as what they ask for is not there."""
         n = self.containing.get(term, 0)
-        return math.log(1 + (self.count - n + 0.5) / (n + 0.5))
+        return math.log(1 + (max(self.count, LEAST_COUNT) - n + 0.5) / (n + 0.5))
 
 
 def telling(statistics: Statistics) -> list[str]:

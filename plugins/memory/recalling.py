@@ -102,6 +102,7 @@ class Candidates:
         words: BM25 of each.
         share: how much of the question each has words for, 0 to 1.
         cosines: how near each is in meaning; `None` without an embedder.
+        count: how many memories the owner has.
         related_from: see `Embedder`.
         farthest: the least cosine of all memories, candidates or not.
         beside: shape (rows, 2): the places of what was said just before and after; -1 where it is no candidate.
@@ -115,6 +116,7 @@ class Candidates:
     """
 
     rows: Sequence[Row]
+    count: int
     words: NDArray[np.float32]
     share: NDArray[np.float32]
     cosines: NDArray[np.float32] | None
@@ -190,6 +192,7 @@ def candidates(
     times = parts_of_time(rows, asked) if asked else None
     return Candidates(
         rows,
+        count,
         words,
         share,
         cosines,
@@ -219,7 +222,14 @@ def ranked(found: Candidates, weights: Weights) -> list[Recalled]:
         farthest=found.farthest,
     )
     by_assistant = np.array([row.memory.role == "assistant" for row in found.rows], dtype=np.bool_)
-    fits = fits_of(found.share, cosines, found.related_from, asking=found.asking, by_assistant=by_assistant)
+    fits = fits_of(
+        found.share,
+        cosines,
+        found.related_from,
+        count=found.count,
+        asking=found.asking,
+        by_assistant=by_assistant,
+    )
     fits = np.maximum(fits, NEIGHBOUR * best_neighbour(fits, beside))
     parts = {"words": ranking.lexical, "neighbour": ranking.neighbour, "session": ranking.session}
     parts["asking"] = -weights.asking * found.asking

@@ -441,3 +441,12 @@ async def test_few_of_a_day_come_without_a_common_word(store_with):
 
     assert ["Fried noodles over a hot plate, we cried."] == [item.memory.text for item in alone.items]
     assert [] == list(among.items)
+
+
+@pytest.mark.parametrize("question", ["What is my cat called?", "Where does the cat sleep?"])
+async def test_a_first_memory_is_recalled(store_with, question):
+    """Of a single memory, a shared word is enough: that it is in all of them says nothing yet."""
+    store = await store_with()
+    await store.add(OWNER, "My cat Kuro lives in the kitchen.")
+
+    assert 1 == len((await store.recall(asking(question), CALLER)).items)
