@@ -78,13 +78,15 @@ async def run_memory(arguments: argparse.Namespace) -> int:
         if arguments.keep:
             pages.keep(results, output, set(pages.order) - {row.name for row in rows})
         try:
-            await _measure(rows, results, pages, output)
+            missing = await _measure(rows, results, pages, output)
         finally:
             await embedder.close()
             if english is not None:
                 await english.close()
             pages.write(results, output)
     say(f"\n{figures_table(results.figures())}\n\nwritten: {output}")
+    # What is not on this machine fails nothing; the page says that it was not measured.
+    results.rows = [row for row in results.rows if row.name not in missing]
     return exit_status(results)
 
 
@@ -102,9 +104,10 @@ def _chosen(names: list[str], every: list[MemoryRow]) -> list[MemoryRow]:
         sys.exit(f"error: {error}")
 
 
-async def _measure(rows: list[MemoryRow], results: Results, pages: Pages, output: Path) -> None:
-    """Every row in turn; what failed is noted, and the rest goes on."""
+async def _measure(rows: list[MemoryRow], results: Results, pages: Pages, output: Path) -> set[str]:
+    """Every row in turn; what failed is noted, and the rest goes on. Returns those whose data are not here."""
     began = time.monotonic()
+    missing = set()
     for row in rows:
         say(f"\n{row.name}: {row.title}")
         result = row.result()
@@ -112,6 +115,7 @@ async def _measure(rows: list[MemoryRow], results: Results, pages: Pages, output
         try:
             await row.measure(result)
         except NotHere as reason:
+            missing.add(row.name)
             result.notes.append(f"not measured: {reason}")
             say(f"  {result.notes[-1]}")
         except (HoshikageError, MeasureFailed, StartFailed, OSError, TimeoutError) as error:
@@ -120,3 +124,4 @@ async def _measure(rows: list[MemoryRow], results: Results, pages: Pages, output
         results.minutes = (time.monotonic() - began) / 60
         pages.save(results, output)
     results.complete = True
+    return missing

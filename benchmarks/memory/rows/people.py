@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from benchmarks.memory.people.model import Benchmark, Person, Question
 
-SHORT_PEOPLE = 2
+SHORT_PEOPLE = 1
 Orders = dict[str, list[str]]
 
 
