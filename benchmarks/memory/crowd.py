@@ -12,6 +12,7 @@ from benchmarks.memory.ground import JSQUAD, LOCOMO
 from benchmarks.memory.people import generate
 from hoshikage import Memory, Owner
 from hoshikage.plugins.memory.database import Database
+from hoshikage.plugins.memory.embedding.work import name_of
 from hoshikage.plugins.memory.store import FILE
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def _memories(texts: Sequence[str], count: int, rng: random.Random) -> list[Memo
 
 
 def _fill_one(database: Database, ground: Ground, owner: Owner, memories: Sequence[Memory]) -> None:
-    embedder = database.embedder(ground.embedder.identity)
+    embedder = database.embedder(name_of(ground.embedder))
     rng = np.random.default_rng(len(memories))
     for start in range(0, len(memories), PER_WRITE):
         database.write(owner, memories[start : start + PER_WRITE])

@@ -8,7 +8,7 @@ import numpy as np
 
 from hoshikage import Memory, Owner
 from hoshikage.plugins.memory.database import Database
-from hoshikage.plugins.memory.recalling import Meaning, candidates, choose, ranked
+from hoshikage.plugins.memory.recalling import Meaning, candidates, choose, first_look, ranked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +57,7 @@ class OurMemory:
         meaning = None
         if vector is not None:
             meaning = Meaning(self._numbers, self._vectors[self._rows] @ vector, self._related_from)
-        return candidates(self._database, OWNER, question, meaning, now=now)
+        return candidates(self._database, OWNER, first_look(self._database, OWNER, question, now=now), meaning)
 
     def order(self, found: Candidates | None, weights: Weights) -> list[str]:
         """The ids of the texts, the best first."""

@@ -51,7 +51,8 @@ def fits_of(
         fits += MEANING * np.nan_to_num(related)
     fits *= np.where(asking, ASKING, 1) * np.where(by_assistant, ASSISTANT, 1)
     ease = min(1.0, max(LEAST_EASE, math.log(max(count, 1)) / math.log(MANY)))
-    return np.clip(fits / ease, 0, 1).astype(np.float32)
+    clipped: NDArray[np.float32] = np.clip(fits / ease, 0, 1).astype(np.float32)
+    return clipped
 
 
 def _expected_most(count: int) -> float:

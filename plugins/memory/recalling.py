@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 CANDIDATES: Final = 50
 # Of a long message its end, where people ask, and of that the rarest terms: whoever sends a book holds up nobody.
 QUESTION_CHARS: Final = 2_000
-QUESTION_TERMS: Final = 64
+QUESTION_TERMS: Final = 40
 FROM_THEN: Final = 0.3  # how well these few fit at least
 TIME_ALONE: Final = 0.6  # what is from the day that is asked for fits so much, whatever its words are
 TURN_STEP: Final = 0.001  # so small that it only parts what is equal
@@ -132,6 +132,27 @@ class Candidates:
     digests: Mapping[int, Sequence[int]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class FirstLook:
+    """What can be found while the embedder is still at the question.
+
+    Attributes:
+        question: its end, as far as it is looked at.
+        asked: what it says of when; `None` where it does not.
+        statistics: of the words in it.
+        matching: what shares words with it, the best first.
+        then: what is from then.
+        scores: of what shares words: see `score`.
+    """
+
+    question: str
+    asked: AskedTime | None
+    statistics: Statistics
+    matching: Sequence[Row]
+    then: Sequence[Row]
+    scores: NDArray[np.float32]
+
+
 def search(
     database: Database,
     owner: Owner,
@@ -142,57 +163,60 @@ def search(
     now: datetime | None = None,
 ) -> list[Recalled]:
     """Every candidate with its score, the best first; see `candidates`."""
-    found = candidates(database, owner, question, meaning, now=now)
+    found = candidates(database, owner, first_look(database, owner, question, now=now), meaning)
     return ranked(found, weights) if found is not None else []
 
 
-def candidates(
-    database: Database, owner: Owner, question: str, meaning: Meaning | None = None, *, now: datetime | None = None
-) -> Candidates | None:
-    """What shares words with a question, is near to it or from then, and what stands beside that.
+def first_look(database: Database, owner: Owner, question: str, *, now: datetime | None = None) -> FirstLook:
+    """What shares words with a question or is from then.
 
     Args:
         database: the memories.
         owner: whose.
         question: what they are to help with.
-        meaning: what an embedder has to say of the question.
         now: from where the days are counted that the question speaks of, in its time zone; without it, none are.
+    """
+    count, mean_length = database.size(owner)
+    question = question[-QUESTION_CHARS:]
+    asked = asked_time(question, now) if now is not None and count else None
+    terms = set(terms_of(asked.rest if asked else question)) if not (asked and asked.only) else set()
+    statistics = Statistics(count, mean_length, database.counts(owner, terms) if count else {})
+    wanted = telling(statistics)[:QUESTION_TERMS]
+    matching = database.matching(owner, wanted, limit=CANDIDATES)
+    then = said_then(database, owner, asked, wanted, limit=CANDIDATES) if asked else []
+    return FirstLook(question, asked, statistics, matching, then, _scores(matching, statistics))
+
+
+def candidates(database: Database, owner: Owner, look: FirstLook, meaning: Meaning | None = None) -> Candidates | None:
+    """What shares words with a question, is near to it or from then, and what stands beside that.
+
+    Args:
+        database: the memories.
+        owner: whose.
+        look: what was found without the question's vector.
+        meaning: what an embedder has to say of the question.
 
     Returns:
         `None` if there is nothing.
     """
-    count, mean_length = database.size(owner)
-    question = question[-QUESTION_CHARS:]
-    asked = asked_time(question, now) if now is not None else None
-    terms = set(terms_of(asked.rest if asked else question))
-    if asked and asked.only:
-        terms, meaning = set(), None  # what was said at any other time is no answer
-    if not count or not (terms or meaning or asked):
-        return None
-    statistics = Statistics(count, mean_length, database.counts(owner, terms))
-    matching = database.matching(owner, telling(statistics)[:QUESTION_TERMS], limit=CANDIDATES)
-    if meaning is not None and len(meaning.numbers):
-        known = {row.number for row in matching}
-        near = [number for number in meaning.nearest(CANDIDATES) if number not in known]
-        matching += database.by_number(owner, near)
-    else:
-        meaning = None
-    if asked:
-        matching += said_then(database, owner, asked, telling(statistics)[:QUESTION_TERMS], limit=CANDIDATES)
-        matching = list({row.number: row for row in matching}.values())
+    asked, statistics = look.asked, look.statistics
+    if (asked and asked.only) or (meaning is not None and not len(meaning.numbers)):
+        meaning = None  # what was said at any other time is no answer
+    near = database.by_number(owner, meaning.nearest(CANDIDATES)) if meaning is not None else []
+    matching = list({row.number: row for row in (*look.matching, *near, *look.then)}.values())  # each where it is first
     if not matching:
         return None
     newer = with_endings(database.newer([row.number for row in matching]), matching, database.endings(owner))
     known = {row.number for row in matching}
     matching += database.by_number(owner, sorted({n for numbers in newer.values() for n in numbers} - known))
     rows, beside = _with_neighbours(database, owner, matching)
-    words, share = score([row.memory.text for row in rows], [row.length for row in rows], statistics)
+    words, share = np.concatenate([look.scores, _scores(rows[len(look.matching) :], statistics)], axis=1)
     cosines = meaning.of([row.number for row in rows]) if meaning is not None else None
     related_from = meaning.related_from if meaning is not None else 1.0
     times = parts_of_time(rows, asked) if asked else None
     return Candidates(
         rows,
-        count,
+        statistics.count,
         words,
         share,
         cosines,
@@ -203,7 +227,7 @@ def candidates(
         asking=np.array([asks(row.memory.text) for row in rows], dtype=np.bool_),
         asked=asked,
         times=times,
-        now=asks_for_now(question),
+        now=asks_for_now(look.question),
         pairs=pairs_of(rows, newer),
         digests=_digests(database, rows),
     )
@@ -271,6 +295,10 @@ def _digests(database: Database, rows: Sequence[Row]) -> dict[int, list[int]]:
             if digest in place:
                 found[place[digest]].append(place[source])
     return found
+
+
+def _scores(rows: Sequence[Row], statistics: Statistics) -> NDArray[np.float32]:
+    return score([row.memory.text for row in rows], [row.length for row in rows], statistics)
 
 
 def _sessions(rows: Sequence[Row]) -> NDArray[np.int64]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from hoshikage.core.errors import MemoryUnavailable
+from hoshikage.plugins.memory.text import TERMS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -105,9 +106,12 @@ def prepare(connection: apsw.Connection, file: Path) -> None:
         )
     if version == VERSION:
         return  # whoever only opens a file writes nothing: it may be damaged, which nobody knows yet
-    if version == 0:
+    is_new = version == 0
+    if is_new:
         connection.execute(FIRST)
         version = 1
     for step in range(version, VERSION):
         connection.execute(STEPS[step])
+    if is_new:  # nothing in it was read by other rules
+        connection.execute("INSERT INTO progress (name, number) VALUES ('terms', ?)", (TERMS,))
     connection.pragma("user_version", VERSION)

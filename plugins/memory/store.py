@@ -30,7 +30,7 @@ from hoshikage.plugins.memory.index.vectors import Matrices
 from hoshikage.plugins.memory.keeping import why_refused
 from hoshikage.plugins.memory.predecessor.taking_over import take_over
 from hoshikage.plugins.memory.ranking import Weights
-from hoshikage.plugins.memory.recalling import QUESTION_CHARS, Bounds, choose, search
+from hoshikage.plugins.memory.recalling import QUESTION_CHARS, Bounds, candidates, choose, first_look, ranked
 from hoshikage.plugins.memory.rows import owner_name
 from hoshikage.plugins.memory.turns import newest_question, said_in, turn_of
 from hoshikage.plugins.memory.upkeep.inspection import Inspection
@@ -39,6 +39,9 @@ from hoshikage.plugins.memory.upkeep.rereading import Rereading
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
     from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from hoshikage import Caller, ChatRequest, Embedder, MemoryCheck, MemoryMode, Owner, Recalled, Receipt
     from hoshikage.plugins.memory.digests.work import Digests
@@ -289,20 +292,26 @@ class SqliteMemory:
         return self._embedding.embedder if self._embedding is not None and self._embedding.number else None
 
     async def _search(self, owner: Owner, question: str, *, limit_s: float | None) -> list[Recalled]:
-        embedding, vector = self._embedding, None
-        if embedding is not None:
-            vector = await embedding.vector_of(owner, question[-QUESTION_CHARS:], limit_s=limit_s)
-        matrices = self._matrices
+        now = datetime.datetime.fromtimestamp(time.time()).astimezone()
+        look, vector = await asyncio.gather(  # the embedder works in a process of its own
+            self._read(lambda database: first_look(database, owner, question, now=now)),
+            self._vector_of(owner, question[-QUESTION_CHARS:], limit_s=limit_s),
+        )
         near = await self._index.nearest(owner, vector) if vector is not None else None
 
         def find(database: Database) -> list[Recalled]:
             meaning = None
-            if vector is not None and matrices is not None and embedding is not None:
-                meaning = matrices.meaning(owner, vector, embedding.embedder.related_from, near)
-            now = datetime.datetime.fromtimestamp(time.time()).astimezone()
-            return search(database, owner, question, self._weights, meaning, now=now)
+            if vector is not None and self._matrices is not None and self._embedding is not None:
+                meaning = self._matrices.meaning(owner, vector, self._embedding.embedder.related_from, near)
+            found = candidates(database, owner, look, meaning)
+            return ranked(found, self._weights) if found is not None else []
 
         return await self._read(find)
+
+    async def _vector_of(self, owner: Owner, question: str, *, limit_s: float | None) -> NDArray[np.float32] | None:
+        if self._embedding is None:
+            return None
+        return await self._embedding.vector_of(owner, question, limit_s=limit_s)
 
     # --- inside ---
 

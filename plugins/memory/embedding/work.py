@@ -32,6 +32,11 @@ FIRST_WAIT_S: Final = 1.0
 LONGEST_WAIT_S: Final = 60.0
 
 
+def name_of(embedder: Embedder) -> str:
+    """What the file calls an embedder: vectors of another length are another's, whatever its identity."""
+    return f"{embedder.identity} ({embedder.dimensions} numbers)"
+
+
 class Write(Protocol):
     """Writes into the database."""
 
@@ -129,7 +134,7 @@ class Embedding:
                 return
             embedder = self.embedder
             await start_embedder(embedder)
-            name = f"{embedder.identity} ({embedder.dimensions} numbers)"
+            name = name_of(embedder)
             number = await self._write(lambda database: database.embedder(name))
             missing, others = await self._write(lambda d: (d.vectors.missing(number), d.vectors.others(number)))
             self.number = number

@@ -11,7 +11,7 @@ from typing import Final
 
 from hoshikage.plugins.memory.text import STOP_WORDS, normalised
 
-READ_CHARS: Final = 1_000
+MOST_CHARS: Final = 120  # whoever writes more tells of the world rather than of what is over with them
 MOST: Final = 4
 _QUESTION: Final = re.compile(r"[?？]\s*$|か[。]?$")
 _JA: Final = re.compile(
@@ -31,8 +31,10 @@ _EN: Final = re.compile(
 
 
 def endings_of(text: str) -> list[str]:
-    """The names of what a text says has ended, normalised; a few at most."""
-    plain = normalised(text[:READ_CHARS])[:READ_CHARS]
+    """The names of what a text says has ended, normalised; a few at most, and none of a long text."""
+    if len(text) > MOST_CHARS:
+        return []
+    plain = normalised(text)
     found: dict[str, None] = {}
     for line in re.split(r"(?<=[。!?.])|\n", plain):
         if not _QUESTION.search(line):

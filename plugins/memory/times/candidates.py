@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hoshikage.plugins.memory.times.asked import AskedTime
 
 FEW: Final = 20  # all of them could be told in one prompt
-READ_TEXTS: Final = 60  # for words that tell when; to read all candidates takes longer than to find them
+READ_TEXTS: Final = 40  # for words that tell when; to read all candidates takes longer than to find them
 
 
 def said_then(database: Database, owner: Owner, asked: AskedTime, terms: Sequence[str], *, limit: int) -> list[Row]:

@@ -17,6 +17,7 @@ def test_words_of_other_rules_are_read_again(tmp_path):
     database = Database.open(tmp_path / "m.db")
     database.write(ANN, [Memory("", "My cat is called Kuro.", 0)])
     database._connection.execute("INSERT INTO term (term) VALUES ('delete-all')")
+    database._connection.execute("UPDATE progress SET number = 1 WHERE name = 'terms'")
     assert [] == found(database)
 
     database.read_words()
@@ -24,5 +25,17 @@ def test_words_of_other_rules_are_read_again(tmp_path):
 
     database._connection.execute("INSERT INTO term (term) VALUES ('delete-all')")
     database.read_words()
+    assert [] == found(database)
+    database.close()
+
+
+def test_a_new_file_is_of_todays_rules(tmp_path):
+    """Nothing in it needs to be read again, which would hold up whoever writes."""
+    database = Database.open(tmp_path / "m.db")
+    database.write(ANN, [Memory("", "My cat is called Kuro.", 0)])
+    database._connection.execute("INSERT INTO term (term) VALUES ('delete-all')")
+
+    database.read_words()
+
     assert [] == found(database)
     database.close()
