@@ -19,7 +19,7 @@ K1: Final = 1.2
 B: Final = 0.75
 # A term that is in more than this share of many memories tells little, and takes most of the time of a search.
 COMMON_SHARE: Final = 0.02
-COMMON_FROM: Final = 5_000
+COMMON_FROM: Final = 300
 LEAST_TERMS: Final = 4
 # In how few memories a word is says nothing of it until there are some: "cat" in one of two is not common.
 LEAST_COUNT: Final = 50
@@ -48,7 +48,7 @@ class Statistics:
 def telling(statistics: Statistics) -> list[str]:
     """The terms to search for: those that are there, without what is everywhere, the rarest first."""
     there = sorted((n, term) for term, n in statistics.containing.items() if n)
-    limit = COMMON_SHARE * statistics.count if statistics.count >= COMMON_FROM else statistics.count
+    limit = max(COMMON_FROM, COMMON_SHARE * statistics.count)
     rare = [term for n, term in there if n <= limit]
     return rare if len(rare) >= LEAST_TERMS else [term for _, term in there[:LEAST_TERMS]]
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 CANDIDATES: Final = 50
 # Of a long message its end, where people ask, and of that the rarest terms: whoever sends a book holds up nobody.
 QUESTION_CHARS: Final = 2_000
-QUESTION_TERMS: Final = 40
+QUESTION_TERMS: Final = 64
 FROM_THEN: Final = 0.3  # how well these few fit at least
 TIME_ALONE: Final = 0.6  # what is from the day that is asked for fits so much, whatever its words are
 TURN_STEP: Final = 0.001  # so small that it only parts what is equal

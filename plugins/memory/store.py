@@ -161,10 +161,14 @@ class SqliteMemory:
         present, past = [message.content for message in request.messages], asks_for_the_past(question[-QUESTION_CHARS:])
         try:
             async with asyncio.timeout(limit_s):
-                found = await self._search(owner_of(caller), question, limit_s=limit_s * VECTOR_SHARE)
-                # In a thread: a hundred long memories are megabytes to look at, and nobody else waits for them.
-                items = await asyncio.to_thread(
-                    choose, found, bounds, present=present, outdated=past, question=question[-QUESTION_CHARS:]
+                # In its thread as well: a hundred long memories are megabytes to look at.
+                items = await self._search(
+                    owner_of(caller),
+                    question,
+                    limit_s=limit_s * VECTOR_SHARE,
+                    take=partial(
+                        choose, bounds=bounds, present=present, outdated=past, question=question[-QUESTION_CHARS:]
+                    ),
                 )
         except TimeoutError as error:
             raise MemoryUnavailable(f"it took longer than the {limit_s:g} s of memory.recall_limit_s") from error
@@ -189,8 +193,7 @@ class SqliteMemory:
 
     async def search(self, owner: Owner, query: str, *, limit: int) -> Sequence[Recalled]:
         """See `MemoryStore.search`."""
-        found = await self._search(owner, query, limit_s=None)
-        return choose(found, Bounds(limit), outdated=True)
+        return await self._search(owner, query, limit_s=None, take=partial(choose, bounds=Bounds(limit), outdated=True))
 
     async def add(self, owner: Owner, text: str, *, session: str = "") -> Memory:
         """See `MemoryStore.add`."""
@@ -291,7 +294,15 @@ class SqliteMemory:
     def _embedder_in_use(self) -> Embedder | None:
         return self._embedding.embedder if self._embedding is not None and self._embedding.number else None
 
-    async def _search(self, owner: Owner, question: str, *, limit_s: float | None) -> list[Recalled]:
+    async def _search(
+        self,
+        owner: Owner,
+        question: str,
+        *,
+        limit_s: float | None,
+        take: Callable[[list[Recalled]], list[Recalled]],
+    ) -> list[Recalled]:
+        """What fits a question, as `take` makes a choice of it in the thread that reads."""
         now = datetime.datetime.fromtimestamp(time.time()).astimezone()
         look, vector = await asyncio.gather(  # the embedder works in a process of its own
             self._read(lambda database: first_look(database, owner, question, now=now)),
@@ -304,7 +315,7 @@ class SqliteMemory:
             if vector is not None and self._matrices is not None and self._embedding is not None:
                 meaning = self._matrices.meaning(owner, vector, self._embedding.embedder.related_from, near)
             found = candidates(database, owner, look, meaning)
-            return ranked(found, self._weights) if found is not None else []
+            return take(ranked(found, self._weights) if found is not None else [])
 
         return await self._read(find)
 
