@@ -252,8 +252,8 @@ class Database:
 
     def by_number(self, owner: Owner, numbers: Sequence[int]) -> list[Row]:
         """Those of an owner with these numbers, in the order of writing."""
-        marks = ",".join("?" * len(numbers))
-        return self._rows(f"space = ? AND number IN ({marks}) ORDER BY number", self._space(owner), *numbers)
+        marks = ",".join("?" * len(numbers))  # and by the plus not by reading all that the owner has
+        return self._rows(f"+space = ? AND number IN ({marks}) ORDER BY number", self._space(owner), *numbers)
 
     def said_between(self, owner: Owner, begin: float, end: float, *, limit: int = MOST_SAID) -> list[int]:
         """The numbers of what was said from a moment until before another one, by time; the last ones, if too many."""
@@ -284,7 +284,7 @@ class Database:
         other = "FROM memory o WHERE o.space = m.space AND o.session = m.session AND o.number"
         found = self._run(
             f"SELECT number, (SELECT max(number) {other} < m.number), (SELECT min(number) {other} > m.number) "  # noqa: S608
-            f"FROM memory m WHERE space = ? AND session != '' AND number IN ({marks})",
+            f"FROM memory m WHERE +space = ? AND session != '' AND number IN ({marks})",
             *(self._space(owner), *numbers),
         )
         return {number: (before or 0, after or 0) for number, before, after in found}

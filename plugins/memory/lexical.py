@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 K1: Final = 1.2
 B: Final = 0.75
 # A term that is in more than this share of many memories tells little, and takes most of the time of a search.
-COMMON_SHARE: Final = 0.02
+COMMON_SHARE: Final = 0.01
 COMMON_FROM: Final = 300
 LEAST_TERMS: Final = 4
 # In how few memories a word is says nothing of it until there are some: "cat" in one of two is not common.
