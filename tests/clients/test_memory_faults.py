@@ -143,7 +143,8 @@ def test_a_slow_recall(start_server: Callable[..., ServerProcess]):
     reasons = [line["reason"] for line in events(server, "recall_failed")]
 
     assert QUESTION == seen
-    assert ["it took longer than the 1e-06 s of memory.recall_limit_s"] * 2 == reasons
+    # The first one has nothing to look through, and may be done before any clock has ticked.
+    assert {"it took longer than the 1e-06 s of memory.recall_limit_s"} == set(reasons)
 
 
 def test_a_text_of_a_megabyte(start_server: Callable[..., ServerProcess]):
