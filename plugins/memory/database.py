@@ -24,7 +24,7 @@ from hoshikage.plugins.memory.rows import COLUMNS, Row, hash_of, indexed, memory
 from hoshikage.plugins.memory.schema import prepare
 from hoshikage.plugins.memory.statements import run
 from hoshikage.plugins.memory.text import TERMS, terms_of
-from hoshikage.plugins.memory.upkeep.checking import rebuild_words
+from hoshikage.plugins.memory.upkeep.checking import merge_terms, rebuild_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -137,7 +137,7 @@ class Database:
             )
             marked = self._facts.learn(space, {row.number: replace(row.memory, text=text)})
             self._drop_digests([row.number, *marked])
-            self._merge_terms()
+            merge_terms(self._connection)
         self._empty_log()
         return self._row(owner, memory_id).memory
 
@@ -161,7 +161,7 @@ class Database:
             self._run("UPDATE space SET deletions = deletions + 1 WHERE number = ?", space)
             if memory_id is None:
                 self._run("DELETE FROM space WHERE number = ?", space)
-            self._merge_terms()
+            merge_terms(self._connection)
         self._empty_log()
         return len(numbers)
 
@@ -387,10 +387,6 @@ class Database:
             raise InvalidRequest(
                 f"the memory {other} of the same conversation says this already; forget one of the two", param="text"
             )
-
-    def _merge_terms(self) -> None:
-        """The index keeps the terms of what was deleted until it is merged, which nobody would do after a crash."""
-        self._run("INSERT INTO term (term) VALUES ('optimize')")
 
     def _empty_log(self) -> None:
         """Deleted bytes are overwritten in the file; the log beside it still has them until it is emptied."""

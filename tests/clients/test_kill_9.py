@@ -86,6 +86,12 @@ def until_gone(processes: list[psutil.Process]) -> list[psutil.Process]:
     return [p for p in alive if p.status() != psutil.STATUS_ZOMBIE]
 
 
+def is_left(file: Path) -> bool:
+    """Whether it is a half file of a process that is gone; one that lives may be at it."""
+    number = file.name.removeprefix(".").partition(".")[0]
+    return file.name.endswith(".tmp") and not (number.isdigit() and psutil.pid_exists(int(number)))
+
+
 def test_nothing_is_lost_at_random_kills(tmp_path: Path, ram: Path, variables: dict[str, str], smollm2_path: Path):
     """After each: no worker is left, names that were confirmed are there, no half copy or file is, and it answers."""
     chance = random.Random(20)

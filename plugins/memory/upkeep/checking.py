@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 PAGE: Final = 500
+MOST_MERGES: Final = 1_000
 ENTRIES: Final = 200_000  # of the index of words, between two signs of life
 SAME_LENGTH: Final = 0.02  # how far a vector may be from length 1, as 16-bit numbers are
 REBUILD: Final = "run `hoshikage memory rebuild`"
@@ -75,19 +76,36 @@ def check_vectors(connection: apsw.Connection, embedder: int, dimensions: int) -
 
 def rebuild_words(connection: apsw.Connection, say: Callable[[MemoryCheck], None]) -> None:
     """Make the index of words anew, all or nothing; readers have the old one until it is done."""
-    total = _count(connection)
-    done = 0
     with connection:
-        connection.execute("INSERT INTO term (term) VALUES ('delete-all')")
-        for page in _pages(connection, MEMORIES):
-            rows = [(number, indexed(space, terms_of(text)), len(terms_of(text))) for number, space, text in page]
-            connection.executemany("INSERT INTO term (rowid, terms) VALUES (?, ?)", [row[:2] for row in rows])
-            lengths = [(length, number) for number, _, length in rows]
-            connection.executemany("UPDATE memory SET length = ?1 WHERE number = ?2 AND length != ?1", lengths)
-            done += len(page)
-            say(MemoryCheck("words", done, total))
+        index_anew(connection, say)
     connection.execute("INSERT INTO term (term) VALUES ('optimize')")
     connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+
+
+def merge_terms(connection: apsw.Connection) -> None:
+    """Let go of the terms of what was deleted, which the index keeps until it is merged. In the caller's transaction.
+
+    Every merge that finds something to do adds a level to FTS5's structure, and one with 2,000 of them counts as
+    corrupt; so once in a while the index is made anew, which begins with none.
+    """
+    ((count,),) = _rows(connection, "SELECT coalesce(max(number), 0) + 1 FROM progress WHERE name = 'merges'")
+    if count >= MOST_MERGES:
+        index_anew(connection, lambda _: None)
+    connection.execute("INSERT INTO term (term) VALUES ('optimize')")
+    connection.execute("INSERT OR REPLACE INTO progress (name, number) VALUES ('merges', ?)", (count % MOST_MERGES,))
+
+
+def index_anew(connection: apsw.Connection, say: Callable[[MemoryCheck], None]) -> None:
+    """Read the terms of all memories again, in the caller's transaction."""
+    total, done = _count(connection), 0
+    connection.execute("INSERT INTO term (term) VALUES ('delete-all')")
+    for page in _pages(connection, MEMORIES):
+        rows = [(number, indexed(space, terms_of(text)), len(terms_of(text))) for number, space, text in page]
+        connection.executemany("INSERT INTO term (rowid, terms) VALUES (?, ?)", [row[:2] for row in rows])
+        lengths = [(length, number) for number, _, length in rows]
+        connection.executemany("UPDATE memory SET length = ?1 WHERE number = ?2 AND length != ?1", lengths)
+        done += len(page)
+        say(MemoryCheck("words", done, total))
 
 
 def drop_bad_vectors(connection: apsw.Connection, embedder: int, dimensions: int) -> int:
