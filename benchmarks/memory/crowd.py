@@ -5,9 +5,8 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from benchmarks.memory.data import read_jsquad, read_locomo
+from benchmarks.memory.filling import give_vectors
 from benchmarks.memory.ground import JSQUAD, LOCOMO
 from benchmarks.memory.people import generate
 from hoshikage import Memory, Owner
@@ -44,7 +43,10 @@ def fill(ground: Ground, folder: Path, *, count: int, owners: int) -> list[str]:
     database = Database.open(folder / FILE)
     try:
         for number in range(owners):
-            _fill_one(database, ground, owner_of(number), _memories(texts, count // owners, rng))
+            memories = _memories(texts, count // owners, rng)
+            for start in range(0, len(memories), PER_WRITE):
+                database.write(owner_of(number), memories[start : start + PER_WRITE])
+        give_vectors(database, database.embedder(name_of(ground.embedder)), ground.embedder.dimensions)
     finally:
         database.close()
     return questions
@@ -78,17 +80,3 @@ def _memories(texts: Sequence[str], count: int, rng: random.Random) -> list[Memo
         )
         for n in range(count)
     ]
-
-
-def _fill_one(database: Database, ground: Ground, owner: Owner, memories: Sequence[Memory]) -> None:
-    embedder = database.embedder(name_of(ground.embedder))
-    rng = np.random.default_rng(len(memories))
-    for start in range(0, len(memories), PER_WRITE):
-        database.write(owner, memories[start : start + PER_WRITE])
-    last = 0
-    while page := database.oldest_after(owner, last, limit=PER_WRITE):
-        vectors = rng.standard_normal((len(page), ground.embedder.dimensions)).astype(np.float32)
-        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-        rows = [(r.number, r.memory.text, v.astype(np.float16).tobytes()) for r, v in zip(page, vectors, strict=True)]
-        database.put_vectors(embedder, rows)
-        last = page[-1].number

@@ -90,19 +90,24 @@ async def fill(server: Remembering, told: Sequence[str], *, memories: int) -> st
 
 def write(file: Path, embedder: int, dimensions: int, *, count: int) -> None:
     """Write turns with vectors into a store that nobody else has open."""
-    chance = np.random.default_rng(7)
     database = Database.open(file)
     try:
         left = list(turns(count))
         for begin in range(0, len(left), BATCH):
             database.write(OWNER, left[begin : begin + BATCH])
-        while missing := database.unembedded(embedder, limit=BATCH):
-            vectors = chance.standard_normal((len(missing), dimensions), dtype=np.float32)
-            vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-            rows = [(n, text, v.astype(np.float16).tobytes()) for (n, text), v in zip(missing, vectors, strict=True)]
-            database.put_vectors(embedder, rows)
+        give_vectors(database, embedder, dimensions)
     finally:
         database.close()
+
+
+def give_vectors(database: Database, embedder: int, dimensions: int) -> None:
+    """Give every memory without a vector of that embedder a random one of length 1."""
+    chance = np.random.default_rng(7)
+    while missing := database.unembedded(embedder, limit=BATCH):
+        vectors = chance.standard_normal((len(missing), dimensions), dtype=np.float32)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        rows = [(n, text, v.astype(np.float16).tobytes()) for (n, text), v in zip(missing, vectors, strict=True)]
+        database.put_vectors(embedder, rows)
 
 
 async def _embedded(file: Path, count: int) -> tuple[int, int]:

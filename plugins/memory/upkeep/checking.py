@@ -11,6 +11,7 @@ import numpy as np
 from hoshikage import MemoryCheck
 from hoshikage.plugins.memory.index.vectors import HALF_BYTES, decoded
 from hoshikage.plugins.memory.rows import indexed
+from hoshikage.plugins.memory.statements import run
 from hoshikage.plugins.memory.text import terms_of
 
 if TYPE_CHECKING:
@@ -29,9 +30,9 @@ VECTORS: Final = "SELECT number, numbers FROM vector WHERE number > ? AND embedd
 def check_file(connection: apsw.Connection) -> Iterator[MemoryCheck]:
     """Whether SQLite finds its file sound, and every row where it belongs."""
     yield MemoryCheck("file", 0, 1)
-    found = [str(line) for (line,) in _rows(connection, "PRAGMA integrity_check")]
+    found = [str(line) for (line,) in run(connection, "PRAGMA integrity_check")]
     wrong = [line for line in found if line != "ok" and "fts5" not in line.lower()]  # that one is `words`
-    wrong += [f"{table} {row} is of nobody" for table, row, *_ in _rows(connection, "PRAGMA foreign_key_check")]
+    wrong += [f"{table} {row} is of nobody" for table, row, *_ in run(connection, "PRAGMA foreign_key_check")]
     yield MemoryCheck("file", 1, 1, len(wrong), f"{wrong[0]}: {RESTORE}" if wrong else "")
 
 
@@ -88,7 +89,7 @@ def merge_terms(connection: apsw.Connection) -> None:
     Every merge that finds something to do adds a level to FTS5's structure, and one with 2,000 of them counts as
     corrupt; so once in a while the index is made anew, which begins with none.
     """
-    ((count,),) = _rows(connection, "SELECT coalesce(max(number), 0) + 1 FROM progress WHERE name = 'merges'")
+    ((count,),) = run(connection, "SELECT coalesce(max(number), 0) + 1 FROM progress WHERE name = 'merges'")
     if count >= MOST_MERGES:
         index_anew(connection, lambda _: None)
     connection.execute("INSERT INTO term (term) VALUES ('optimize')")
@@ -143,14 +144,10 @@ def _add_up(connection: apsw.Connection, sums: Counter[int]) -> Iterator[None]:
 def _pages(connection: apsw.Connection, query: str, *values: object) -> Iterator[list[tuple[Any, ...]]]:
     """The rows of a query by their first column, some at a time."""
     after = 0
-    while rows := _rows(connection, query, after, *values, PAGE):
+    while rows := run(connection, query, after, *values, PAGE):
         yield rows
         after = rows[-1][0]
 
 
 def _count(connection: apsw.Connection) -> int:
-    return int(_rows(connection, "SELECT count(*) FROM memory")[0][0])
-
-
-def _rows(connection: apsw.Connection, query: str, *values: object) -> list[tuple[Any, ...]]:
-    return cast("list[tuple[Any, ...]]", connection.execute(query, values or None).fetchall())
+    return int(run(connection, "SELECT count(*) FROM memory")[0][0])
