@@ -21,6 +21,7 @@ class Account:
         loaded: when its model was ready.
         notes: what the reader of the receipt should know.
         recalled: the memories that went into the prompt.
+        recall_s: how long they were looked for.
         texts: the text for the reader so far, without thinking and tool calls, of each answer.
         receipt: written at the end.
     """
@@ -37,6 +38,7 @@ class Account:
     texts: dict[int, list[str]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     recalled: tuple[RecalledItem, ...] = ()
+    recall_s: float = 0.0
     receipt: Receipt | None = None
 
     @property
@@ -73,7 +75,7 @@ class Account:
             caller=self.caller,
             outcome=outcome,
             started_at=self.arrived_at,
-            queue_s=admitted - self.arrived,
+            queue_s=max(admitted - self.arrived - self.recall_s, 0.0),
             load_s=max(loaded - admitted, 0.0),
             total_s=now - self.arrived,
             usage=usage if usage is not None else Usage(self.prompt_tokens, self.completion_tokens),
@@ -81,5 +83,6 @@ class Account:
             error_code=error_code,
             notes=self.notes,
             recalled=self.recalled,
+            recall_s=self.recall_s,
         )
         return self.receipt

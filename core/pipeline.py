@@ -242,11 +242,14 @@ class Pipeline:
             log.warning("recall_failed", reason=NO_MEMORY)
         if store is None or exchange.request.prompt is not None or store.mode_of(caller) == "off":
             return
+        began = time.monotonic()
         try:
             recall = await store.recall(exchange.asked, caller)
         except Exception as error:
             log.warning("recall_failed", store=store.name, reason=str(error) or type(error).__name__)
             return
+        finally:
+            exchange.account.recall_s = time.monotonic() - began
         exchange.account.recalled = items_of(recall)
         exchange.request = replace(exchange.request, messages=with_block(exchange.request.messages, recall.text))
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
 from benchmarks.answers import Work
-from benchmarks.client import NO_HEADERS, open_exchange, request_bytes
+from benchmarks.client import open_exchange, request_bytes
 from benchmarks.contestants import Setup
 from benchmarks.figures import Sample, rounds_of
 from benchmarks.memory.filling import facts, fill
-from benchmarks.memory.server import MODE, Remembering
+from benchmarks.memory.server import MODE, RECEIPTS, REQUEST_ID, Remembering
 from benchmarks.memory.targets import AS_LONG, OFF, ON
 from benchmarks.prompts import chatml, fitted, tag
 from benchmarks.reading import read_answer
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 TIMES: Final = "memory-first-token"
 PREFILLED: Final = "memory-prefilled"
 MEMORIES: Final = 10_000
-ROUNDS: Final = 15
+ROUNDS: Final = 25
 CONVERSATIONS: Final = 3
 TURNS: Final = 4
 ANSWER_TOKENS: Final = 24
@@ -35,14 +36,40 @@ SYSTEM_TOKENS: Final = 100
 PARALLEL: Final = 4
 WARM_UPS: Final = 5
 MISSED: Final = "nothing was recalled within memory.recall_limit_s"
+FIRST_TOKEN: Final = [
+    ("first_token_s", "s"),
+    ("but_prefill_s", "s"),
+    ("recall_s", "s"),
+    ("queue_s", "s"),
+    ("prefill_s", "s"),
+    ("prompt_tokens", "tokens"),
+]
 AS_LONG_NOTE: Final = (
-    f'"{AS_LONG}" is without memory, and its prompt has as many tokens as that with the recalled block: what "{ON}" '
-    "takes beyond it is what memory itself adds. All three begin with words that no cache has."
+    f'"{AS_LONG}" is without memory, and its prompt has as many tokens as that with the recalled block. All three '
+    "begin with words that no cache has. `prefill`, `recall` and `queue` are the server's own account of where the time "
+    "went; `but prefill` is the time to the first token, as the client has it, without the first of these: two prompts "
+    "of the same length take different times, by more than a recall takes. What is left is what memory itself adds."
 )
 BEYOND_NOTE: Final = (
     "Beyond is what was computed with memory, less the block, less the previous turn, less what the same conversation "
     "computed without memory."
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An answer as the client saw it, and where its time went by the server's account.
+
+    Attributes:
+        recall_s: looking for memories.
+        queue_s: waiting for a turn.
+        prefill_s: computing the prompt.
+    """
+
+    answer: Answer
+    recall_s: float
+    queue_s: float
+    prefill_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +84,24 @@ class Ground:
     tokenizer: Tokenizer
     questions: list[str]
 
-    async def ask(self, messages: Messages, *, memory: bool) -> Answer:
+    async def ask(self, messages: Messages, *, memory: bool) -> Asked:
         """Ask once everything before is done.
 
         Raises:
-            MeasureFailed: there is no answer.
+            MeasureFailed: there is no answer, or no receipt of it.
         """
         await self.server.quiet()
         body = self.server.body(Work(messages, ANSWER_TOKENS))
-        headers = {MODE: "on"} if memory else NO_HEADERS
+        name = uuid.uuid4().hex
+        headers = {REQUEST_ID: name, **({MODE: "on"} if memory else {})}
         request = request_bytes(f"{self.server.url}/v1/chat/completions", body, headers=headers)
         exchange = await open_exchange(self.server.url, request)
         await exchange.done
         (answer,) = checked([read_answer(exchange)])
-        return answer
+        status, receipt = await self.server.call(f"{RECEIPTS}/{name}")
+        if status != 200:
+            raise MeasureFailed(f"{RECEIPTS}/{name} answers {status}: {receipt}")
+        return Asked(answer, receipt["recall_s"], receipt["queue_s"], receipt["usage"]["prefill_s"])
 
     def count(self, messages: Messages) -> int:
         """The tokens of a prompt without a block."""
@@ -128,7 +159,7 @@ async def first_token(
         RowResult(
             TIMES,
             f"Time to the first token with {memories} memories",
-            [("first_token_s", "s"), ("prompt_tokens", "tokens")],
+            FIRST_TOKEN,
             first,
             [AS_LONG_NOTE, note],
         ),
@@ -143,8 +174,8 @@ async def first_token(
 
 
 def added_s(samples: list[Sample], *, against: str = AS_LONG) -> list[float]:
-    """What memory adds to the first token in each round, over one that has as long a prompt, or over none at all."""
-    mine, theirs = (rounds_of(samples, who, "first_token_s") for who in (ON, against))
+    """What memory adds in each round but for the prompt's prefill, over one as long, or over one without the block."""
+    mine, theirs = (rounds_of(samples, who, "but_prefill_s") for who in (ON, against))
     return [mine[number] - theirs[number] for number in mine if number in theirs]
 
 
@@ -159,8 +190,8 @@ async def _warm_up(ground: Ground) -> None:
     """
     for seed in range(WARM_UPS):
         messages = (("system", ground.system(200_000 + seed)), ("user", ground.questions[-1]))
-        answer = await ground.ask(messages, memory=True)
-        if answer.prompt_tokens > ground.count(messages):
+        asked = await ground.ask(messages, memory=True)
+        if asked.answer.prompt_tokens > ground.count(messages):
             return
     raise MeasureFailed(f"nothing was recalled in {WARM_UPS} tries: {ground.server.log.read_text()[-600:]}")
 
@@ -168,20 +199,25 @@ async def _warm_up(ground: Ground) -> None:
 async def _round(ground: Ground, number: int) -> list[Sample]:
     """The question without and with memory, in turns who begins, then a prompt as long as the longer one."""
     question, seed = ground.questions[number], 1 + number * 10
-    found: dict[str, Answer] = {}
+    found: dict[str, Asked] = {}
     for place, memory in enumerate((False, True) if number % 2 == 0 else (True, False)):
         messages = (("system", ground.system(seed + place)), ("user", question))
         found[ON if memory else OFF] = await ground.ask(messages, memory=memory)
-    target = found[ON].prompt_tokens
-    if target <= found[OFF].prompt_tokens:
+    target = found[ON].answer.prompt_tokens
+    if target <= found[OFF].answer.prompt_tokens:
         return [_sample(OFF, number, found[OFF]), Sample(ON, number, error=MISSED)]
     found[AS_LONG] = await ground.ask(_as_long(ground, ground.system(seed + 2), question, target), memory=False)
-    return [_sample(who, number, answer) for who, answer in found.items()]
+    return [_sample(who, number, asked) for who, asked in found.items()]
 
 
-def _sample(who: str, number: int, answer: Answer) -> Sample:
+def _sample(who: str, number: int, asked: Asked) -> Sample:
+    answer = asked.answer
     values = {
         "first_token_s": answer.first_token_s,
+        "but_prefill_s": answer.first_token_s - asked.prefill_s,
+        "recall_s": asked.recall_s,
+        "queue_s": asked.queue_s,
+        "prefill_s": asked.prefill_s,
         "prompt_tokens": float(answer.prompt_tokens),
         "prefilled": float(answer.prompt_tokens - answer.cached_tokens),
     }
@@ -232,7 +268,7 @@ async def _hold(ground: Ground, system: str, questions: list[str], *, memory: bo
     previous = 0
     for question in questions:
         messages = (*messages, ("user", question))
-        answer = await ground.ask(messages, memory=memory)
+        answer = (await ground.ask(messages, memory=memory)).answer
         block = answer.prompt_tokens - ground.count(messages)
         turns.append(Turn(answer.prompt_tokens - answer.cached_tokens, block, previous))
         messages = (*messages, ("assistant", answer.text))

@@ -48,8 +48,8 @@ HOW = """\
 - **`churn`**: four times a fifth is deleted and added again; then every live vector is looked for by itself.
 - **`kills`**: a server is killed (SIGKILL) at random moments while it writes; what it had acknowledged is looked for
   after the next start.
-- **`first-token`**: a server with 10,000 memories of one person; requests with memory off and on take turns. The time
-  that the block's own tokens take is in a column of its own."""
+- **`first-token`**: a server with 10,000 memories of one person; requests with memory off and on take turns, and
+  one without memory that is as long as the one with it."""
 DATA = table(
     ["data", "licence", "what it is not"],
     [

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from benchmarks.contestants import Setup
 
 ROUTE = "/v1/memories"
+RECEIPTS = "/v1/receipts"
 MODE = "X-Hoshikage-Memory"
+REQUEST_ID = "X-Request-Id"
 ECHO = "echo"
 FILE = ("memory", "memories.sqlite3")
 LOOK_S = 0.1

@@ -39,7 +39,7 @@ MEMORY_TARGETS = (
     Target(
         "first-token",
         "added to the first token beyond the block's own prefill (s)",
-        "first_token_s",
+        "but_prefill_s",
         "at most",
         0.06,
         AS_LONG,

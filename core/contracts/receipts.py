@@ -19,6 +19,7 @@ class Receipt:
 
     Attributes:
         started_at: seconds since the epoch when the request reached the kernel.
+        recall_s: seconds that long-term memory took to look for what fits; 0 without it.
         queue_s: seconds it waited for its turn.
         load_s: seconds it waited for the model to be loaded; 0 if it was.
         total_s: seconds from arrival to the end of the answer.
@@ -40,3 +41,4 @@ class Receipt:
     error_code: str | None = None
     notes: tuple[str, ...] = ()
     recalled: tuple[RecalledItem, ...] = ()
+    recall_s: float = 0.0

@@ -35,6 +35,7 @@ class AccessLog:
             drafted_tokens=usage.drafted_tokens,
             accepted_tokens=usage.accepted_tokens,
             preemptions=usage.preemptions,
+            recall_s=round(receipt.recall_s, 3),
             queue_s=round(receipt.queue_s, 3),
             load_s=round(receipt.load_s, 3),
             prefill_s=round(usage.prefill_s, 3),

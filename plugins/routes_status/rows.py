@@ -76,6 +76,7 @@ def receipt_body(receipt: Receipt) -> dict[str, Any]:
         "model": receipt.model,
         "outcome": receipt.outcome,
         "started_at": rfc3339(receipt.started_at),
+        "recall_s": round(receipt.recall_s, 6),
         "queue_s": round(receipt.queue_s, 6),
         "load_s": round(receipt.load_s, 6),
         "total_s": round(receipt.total_s, 6),

@@ -137,6 +137,7 @@ def test_what_was_recalled_stands_in_the_receipt(server):
 
     assert {row["id"] for row in server.memories()} >= {item["id"] for item in recalled} > set()
     assert all(0 < item["score"] <= 1 and "words" in item["why"] for item in recalled)
+    assert 0 < receipt.json()["recall_s"] < receipt.json()["total_s"]
     assert "Mikan" not in receipt.text
     assert 404 == strange.status_code
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from hoshikage import Caller, Chunk, Done, Started, Usage
 from hoshikage.core.account import Account
 
@@ -51,6 +53,16 @@ def test_times_of_a_request_that_never_had_its_turn():
     receipt = account().close("error", error_code="queue_full")
 
     assert (0.0, receipt.total_s) == (receipt.load_s, receipt.queue_s)
+
+
+def test_looking_for_memories_is_no_waiting_for_a_turn():
+    """Both come before the turn, and each has a time of its own."""
+    made = account()
+    made.recall_s = 0.25
+    made.admitted = made.loaded = made.arrived + 1.0
+    receipt = made.close("done")
+
+    assert (0.25, 0.75) == (receipt.recall_s, pytest.approx(receipt.queue_s))
 
 
 def test_times_of_a_request_that_failed_to_load():

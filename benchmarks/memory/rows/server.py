@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchmarks.memory.durability import KILLS, durability
-from benchmarks.memory.first_token import CONVERSATIONS, MEMORIES, ROUNDS, first_token
+from benchmarks.memory.first_token import CONVERSATIONS, FIRST_TOKEN, MEMORIES, ROUNDS, first_token
 from benchmarks.memory.rows.base import MemoryRow
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class FirstToken(MemoryRow):
 
     name = "first-token"
     title = f"Time to the first token with {MEMORIES:,} memories"
-    headline = (("first_token_s", "s"), ("prompt_tokens", "tokens"))
+    headline = tuple(FIRST_TOKEN)
 
     async def samples(self) -> AsyncIterator[Sample]:
         """See `MemoryRow.samples`."""

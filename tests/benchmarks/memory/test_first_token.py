@@ -13,7 +13,7 @@ from benchmarks.memory.first_token import AS_LONG, OFF, ON, Turn, added_s, conve
 def test_what_is_added_is_a_difference_within_a_round():
     """A slow minute of the machine meets both; a round without the other one does not count."""
     times = {(OFF, 0): 1.0, (ON, 0): 2.0, (AS_LONG, 0): 1.75, (OFF, 1): 3.0, (ON, 1): 5.0}
-    samples = [Sample(who, number, {"first_token_s": value}) for (who, number), value in times.items()]
+    samples = [Sample(who, number, {"but_prefill_s": value}) for (who, number), value in times.items()]
 
     assert ([0.25], [1.0, 2.0]) == (added_s(samples), added_s(samples, against=OFF))
 

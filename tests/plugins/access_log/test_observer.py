@@ -20,6 +20,7 @@ RECEIPT = Receipt(
     queue_s=0.12345,
     load_s=1.0,
     total_s=2.0006,
+    recall_s=0.0612,
     usage=Usage(
         prompt_tokens=5,
         completion_tokens=7,
@@ -61,6 +62,7 @@ async def test_line_of_an_answer():
         "drafted_tokens": 6,
         "accepted_tokens": 2,
         "preemptions": 1,
+        "recall_s": 0.061,
         "queue_s": 0.123,
         "load_s": 1.0,
         "prefill_s": 0.25,
