@@ -46,9 +46,9 @@ FIRST_TOKEN: Final = [
 ]
 AS_LONG_NOTE: Final = (
     f'"{AS_LONG}" is without memory, and its prompt has as many tokens as that with the recalled block. All three '
-    "begin with words that no cache has. `prefill`, `recall` and `queue` are the server's own account of where the time "
-    "went; `but prefill` is the time to the first token, as the client has it, without the first of these: two prompts "
-    "of the same length take different times, by more than a recall takes. What is left is what memory itself adds."
+    "begin with words that no cache has. `prefill`, `recall` and `queue` are the server's own account of where the "
+    "time went; `but prefill` is the time to the first token, as the client has it, without the first of these: two "
+    "prompts of the same length take different times, by more than a recall takes. What is left is what memory adds."
 )
 BEYOND_NOTE: Final = (
     "Beyond is what was computed with memory, less the block, less the previous turn, less what the same conversation "

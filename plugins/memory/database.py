@@ -20,11 +20,11 @@ from hoshikage.plugins.memory.embedding.rows import VectorRows
 from hoshikage.plugins.memory.facts.superseding import Superseding
 from hoshikage.plugins.memory.imported import Imported
 from hoshikage.plugins.memory.index.records import IndexRecords
-from hoshikage.plugins.memory.rows import COLUMNS, Row, hash_of, indexed, memory_of, owner_name
+from hoshikage.plugins.memory.rows import COLUMNS, Row, hash_of, memory_of, owner_name
 from hoshikage.plugins.memory.schema import prepare
 from hoshikage.plugins.memory.statements import run
-from hoshikage.plugins.memory.text import TERMS, terms_of
-from hoshikage.plugins.memory.upkeep.checking import merge_terms, rebuild_words
+from hoshikage.plugins.memory.text import terms_of
+from hoshikage.plugins.memory.words import NO_NUMBER, Words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 BUSY_LIMIT_MS: Final = 5_000
 PAGE: Final = 500
 MOST_SAID: Final = 5_000
-NO_NUMBER: Final = 2**62  # greater than every number
 
 
 class Database:
@@ -46,6 +45,7 @@ class Database:
         file: the SQLite file; it and its folder are made. See `open` for the errors.
 
     Attributes:
+        words: the index of them.
         digests: what stands for which turns.
         vectors: of all embedders, as a whole.
         index: what is known of the vector indexes.
@@ -75,6 +75,7 @@ class Database:
         for pragma in pragmas.split("; "):  # temporary files would keep texts that were forgotten
             self._connection.pragma(*pragma.split(" = "))
         file.chmod(0o600)
+        self.words = Words(self._connection)
         self._facts = Superseding(self._connection)
         self.digests = DigestRows(self._connection)
         with self._transaction():
@@ -85,7 +86,7 @@ class Database:
         self.index = IndexRecords(self._connection)
         self.imported = Imported(self._connection)
         with contextlib.suppress(apsw.BusyError):  # somebody reads, so this is not the first to open it
-            self._empty_log()  # a process that was killed may have left in it what it was to forget
+            self.empty_log()  # a process that was killed may have left in it what it was to forget
 
     @property
     def connection(self) -> apsw.Connection:
@@ -127,18 +128,17 @@ class Database:
             row = self._row(owner, memory_id)
             self._refuse_twice(row, text)
             terms, space = terms_of(text), self._space(owner)
-            self._run("DELETE FROM term WHERE rowid = ?", row.number)
+            self.words.remove([row.number])
             self._run("DELETE FROM vector WHERE memory = ?", row.number)
             self._run("UPDATE space SET deletions = deletions + 1 WHERE number = ?", space)
-            self._run("INSERT INTO term (rowid, terms) VALUES (?, ?)", row.number, indexed(space, terms))
+            self.words.add(row.number, space, terms)
             self._run(
                 "UPDATE memory SET text = ?, hash = ?, length = ? WHERE number = ?",
                 *(text, hash_of(text), len(terms), row.number),
             )
             marked = self._facts.learn(space, {row.number: replace(row.memory, text=text)})
             self._drop_digests([row.number, *marked])
-            merge_terms(self._connection)
-        self._empty_log()
+        self.empty_log()
         return self._row(owner, memory_id).memory
 
     def forget(self, owner: Owner, memory_id: str | None = None) -> int:
@@ -161,8 +161,7 @@ class Database:
             self._run("UPDATE space SET deletions = deletions + 1 WHERE number = ?", space)
             if memory_id is None:
                 self._run("DELETE FROM space WHERE number = ?", space)
-            merge_terms(self._connection)
-        self._empty_log()
+        self.empty_log()
         return len(numbers)
 
     def read_claims(self, *, limit: int) -> int:
@@ -175,10 +174,8 @@ class Database:
 
     def read_words(self) -> None:
         """Make the index of words anew if it was made by other rules than today's."""
-        if self._run("SELECT 1 FROM progress WHERE name = 'terms' AND number = ?", TERMS):
-            return
-        rebuild_words(self._connection, lambda _: None)
-        self._run("INSERT OR REPLACE INTO progress (name, number) VALUES ('terms', ?)", TERMS)
+        if self.words.catch_up():
+            self.empty_log()
 
     def write_digest(self, space: int, session: str, sources: Sequence[Source], text: str) -> bool:
         """Write what stands for the turns of a conversation, in place of what stood for them before.
@@ -266,13 +263,7 @@ class Database:
         self, owner: Owner, terms: Sequence[str], *, limit: int, between: tuple[int, int] = (0, NO_NUMBER)
     ) -> list[Row]:
         """The memories of an owner that have any of these terms, the best first; of two numbers and those between."""
-        space = self._space(owner)
-        if not terms or not space:
-            return []
-        match = " OR ".join(f'"{space}x{term}"' for term in terms)
-        where = "term MATCH ? AND rowid BETWEEN ? AND ?"
-        found = self._run(f"SELECT rowid, rank FROM term WHERE {where} ORDER BY rank LIMIT ?", match, *between, limit)  # noqa: S608
-        ranks = dict(found)  # the smaller, the better
+        ranks = self.words.matching(self._space(owner), terms, limit=limit, between=between)
         return sorted(self.by_number(owner, list(ranks)), key=lambda row: (ranks[row.number], row.number))
 
     def beside(self, owner: Owner, numbers: Sequence[int]) -> dict[int, tuple[int, int]]:
@@ -299,11 +290,7 @@ class Database:
 
     def counts(self, owner: Owner, terms: Iterable[str]) -> dict[str, int]:
         """In how many memories of an owner each term is."""
-        space = self._space(owner)
-        wanted = {f"{space}x{term}": term for term in terms}
-        marks = ",".join("?" * len(wanted))
-        found = dict(self._run(f"SELECT term, doc FROM term_count WHERE term IN ({marks})", *wanted))  # noqa: S608
-        return {term: found.get(name, 0) for name, term in wanted.items()}
+        return self.words.counts(self._space(owner), terms)
 
     def size(self, owner: Owner) -> tuple[int, float]:
         """How many memories an owner has, and their mean length in terms."""
@@ -330,7 +317,7 @@ class Database:
             *(hash_of(memory.text), memory.request_id, len(terms)),
         )
         for (number,) in inserted:
-            self._run("INSERT INTO term (rowid, terms) VALUES (?, ?)", number, indexed(space, terms))
+            self.words.add(number, space, terms)
             return number, written
         return self._facts.said_again(space, memory, hash_of(memory.text))
 
@@ -344,8 +331,8 @@ class Database:
             self._delete(digests)
 
     def _delete(self, numbers: Sequence[int]) -> None:
+        self.words.remove(numbers)
         for number in numbers:
-            self._run("DELETE FROM term WHERE rowid = ?", number)
             self._run("DELETE FROM memory WHERE number = ?", number)
 
     @contextlib.contextmanager
@@ -388,7 +375,7 @@ class Database:
                 f"the memory {other} of the same conversation says this already; forget one of the two", param="text"
             )
 
-    def _empty_log(self) -> None:
+    def empty_log(self) -> None:
         """Deleted bytes are overwritten in the file; the log beside it still has them until it is emptied."""
         self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 

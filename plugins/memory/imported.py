@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import apsw
-
-SCHEMA: Final = "CREATE TABLE IF NOT EXISTS imported (id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID"
 
 
 class Imported:
@@ -21,7 +19,6 @@ class Imported:
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
-        connection.execute(SCHEMA)
 
     def known(self, ids: Iterable[str]) -> set[str]:
         """Those that were taken in before."""

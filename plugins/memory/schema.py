@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from hoshikage.core.errors import MemoryUnavailable
-from hoshikage.plugins.memory.text import TERMS
+from hoshikage.plugins.memory.text import RULES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import apsw
 
-VERSION: Final = 3
+VERSION: Final = 4
 FIRST: Final = """
 CREATE TABLE space (
   number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -90,6 +90,30 @@ CREATE TABLE ending (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX ending_of_memory ON ending (memory);
 """,
+    # With `contentless_delete`, a deletion costs a merge of the whole index, and thousands of them make it corrupt.
+    3: """
+DROP TABLE term_count;
+DROP TABLE term;
+CREATE VIRTUAL TABLE term USING fts5 (terms, content='', tokenize='ascii');
+CREATE VIRTUAL TABLE term_count USING fts5vocab ('term', 'row');
+INSERT INTO term (term, rank) VALUES ('secure-delete', 1);
+DELETE FROM progress WHERE name IN ('terms', 'merges');
+CREATE TABLE IF NOT EXISTS imported (id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS store (identity TEXT NOT NULL) STRICT;
+INSERT INTO store SELECT lower(hex(randomblob(8))) WHERE NOT EXISTS (SELECT 1 FROM store);
+CREATE TABLE IF NOT EXISTS vector_index (
+  space INTEGER NOT NULL,
+  embedder INTEGER NOT NULL,
+  deletions INTEGER NOT NULL,
+  newest INTEGER NOT NULL,
+  count INTEGER NOT NULL,
+  collection TEXT NOT NULL UNIQUE,
+  strays TEXT NOT NULL,
+  sample TEXT NOT NULL,
+  seal TEXT NOT NULL,
+  PRIMARY KEY (space, embedder)
+) STRICT;
+""",
 }
 
 
@@ -113,5 +137,5 @@ def prepare(connection: apsw.Connection, file: Path) -> None:
     for step in range(version, VERSION):
         connection.execute(STEPS[step])
     if is_new:  # nothing in it was read by other rules
-        connection.execute("INSERT INTO progress (name, number) VALUES ('terms', ?)", (TERMS,))
+        connection.execute("INSERT INTO progress (name, number) VALUES ('terms', ?)", (RULES,))
     connection.pragma("user_version", VERSION)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import importlib.metadata
 import re
 import unicodedata
+import zlib
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -33,6 +35,9 @@ _STOP_WORDS: Final = (
     "this those to too us was we were what when where which who whom whose why will with would you your"
 )
 TERMS: Final = 2  # raise it with every change of what the terms of a text are: then all texts are read again
+# The rules, as one number: those of this file, and those of what it works with.
+_STEMMER: Final = importlib.metadata.version("snowballstemmer")
+RULES: Final = zlib.crc32(f"{TERMS} {_STEMMER} {unicodedata.unidata_version}".encode())
 STOP_WORDS: Final = frozenset(_STOP_WORDS.split())
 QUESTION_WORDS: Final = frozenset("何誰")
 _ASKING_END: Final = re.compile(

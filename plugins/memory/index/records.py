@@ -4,30 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import apsw
-
-# Made where they are missing, whatever the version of the file: an index can always be made anew.
-SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS store (identity TEXT NOT NULL) STRICT;
-INSERT INTO store SELECT lower(hex(randomblob(8))) WHERE NOT EXISTS (SELECT 1 FROM store);
-CREATE TABLE IF NOT EXISTS vector_index (
-  space INTEGER NOT NULL,
-  embedder INTEGER NOT NULL,
-  deletions INTEGER NOT NULL,
-  newest INTEGER NOT NULL,
-  count INTEGER NOT NULL,
-  collection TEXT NOT NULL UNIQUE,
-  strays TEXT NOT NULL,
-  sample TEXT NOT NULL,
-  seal TEXT NOT NULL,
-  PRIMARY KEY (space, embedder)
-) STRICT;
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +76,6 @@ class IndexRecords:
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
-        with connection:
-            connection.execute(SCHEMA)
 
     def identity(self) -> str:
         """What tells this store's collections from those of others on one Chroma server."""

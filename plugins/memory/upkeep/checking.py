@@ -1,4 +1,4 @@
-"""Whether the store is as it should be, and making anew what is made from its rows. Everything here blocks."""
+"""Whether the store is as it should be, and letting go of what is not. Everything here blocks."""
 
 from __future__ import annotations
 
@@ -11,19 +11,17 @@ import numpy as np
 from hoshikage import MemoryCheck
 from hoshikage.plugins.memory.index.vectors import HALF_BYTES, decoded
 from hoshikage.plugins.memory.rows import indexed
-from hoshikage.plugins.memory.statements import run
+from hoshikage.plugins.memory.statements import pages, run
 from hoshikage.plugins.memory.text import terms_of
+from hoshikage.plugins.memory.words import MEMORIES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
-PAGE: Final = 500
-MOST_MERGES: Final = 1_000
 ENTRIES: Final = 200_000  # of the index of words, between two signs of life
 SAME_LENGTH: Final = 0.02  # how far a vector may be from length 1, as 16-bit numbers are
 REBUILD: Final = "run `hoshikage memory rebuild`"
 RESTORE: Final = "stop the server and restore a backup, or save what can be read with `hoshikage memory export`"
-MEMORIES: Final = "SELECT number, space, text FROM memory WHERE number > ? ORDER BY number LIMIT ?"
 VECTORS: Final = "SELECT number, numbers FROM vector WHERE number > ? AND embedder = ? ORDER BY number LIMIT ?"
 
 
@@ -49,7 +47,7 @@ def check_words(connection: apsw.Connection) -> Iterator[MemoryCheck]:
             yield MemoryCheck("words", total, total, total, f"{error}: {REBUILD}")
             return
         looked_at = wrong = 0
-        for page in _pages(connection, MEMORIES):
+        for page in pages(connection, MEMORIES):
             wrong += sum(
                 sums.pop(number, 0) != sum(map(hash, indexed(space, terms_of(text)).split()))
                 for number, space, text in page
@@ -67,7 +65,7 @@ def check_vectors(connection: apsw.Connection, embedder: int, dimensions: int) -
     total = _count(connection)
     looked_at, wrong, advice = 0, 0, ""
     yield MemoryCheck("vectors", 0, total)
-    for page in _pages(connection, VECTORS, embedder):
+    for page in pages(connection, VECTORS, embedder):
         looked_at, wrong = looked_at + len(page), wrong + len(bad_vectors(page, dimensions))
         yield MemoryCheck("vectors", looked_at, total, wrong, REBUILD if wrong else "")
     if looked_at < total:
@@ -75,43 +73,9 @@ def check_vectors(connection: apsw.Connection, embedder: int, dimensions: int) -
     yield MemoryCheck("vectors", looked_at, total, wrong, REBUILD if wrong else advice)
 
 
-def rebuild_words(connection: apsw.Connection, say: Callable[[MemoryCheck], None]) -> None:
-    """Make the index of words anew, all or nothing; readers have the old one until it is done."""
-    with connection:
-        index_anew(connection, say)
-    connection.execute("INSERT INTO term (term) VALUES ('optimize')")
-    connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-
-
-def merge_terms(connection: apsw.Connection) -> None:
-    """Let go of the terms of what was deleted, which the index keeps until it is merged. In the caller's transaction.
-
-    Every merge that finds something to do adds a level to FTS5's structure, and one with 2,000 of them counts as
-    corrupt; so once in a while the index is made anew, which begins with none.
-    """
-    ((count,),) = run(connection, "SELECT coalesce(max(number), 0) + 1 FROM progress WHERE name = 'merges'")
-    if count >= MOST_MERGES:
-        index_anew(connection, lambda _: None)
-    connection.execute("INSERT INTO term (term) VALUES ('optimize')")
-    connection.execute("INSERT OR REPLACE INTO progress (name, number) VALUES ('merges', ?)", (count % MOST_MERGES,))
-
-
-def index_anew(connection: apsw.Connection, say: Callable[[MemoryCheck], None]) -> None:
-    """Read the terms of all memories again, in the caller's transaction."""
-    total, done = _count(connection), 0
-    connection.execute("INSERT INTO term (term) VALUES ('delete-all')")
-    for page in _pages(connection, MEMORIES):
-        rows = [(number, indexed(space, terms_of(text)), len(terms_of(text))) for number, space, text in page]
-        connection.executemany("INSERT INTO term (rowid, terms) VALUES (?, ?)", [row[:2] for row in rows])
-        lengths = [(length, number) for number, _, length in rows]
-        connection.executemany("UPDATE memory SET length = ?1 WHERE number = ?2 AND length != ?1", lengths)
-        done += len(page)
-        say(MemoryCheck("words", done, total))
-
-
 def drop_bad_vectors(connection: apsw.Connection, embedder: int, dimensions: int) -> int:
     """Delete vectors of a wrong size or length, so that their memories are embedded again. Returns how many went."""
-    bad = [(n,) for page in _pages(connection, VECTORS, embedder) for n in bad_vectors(page, dimensions)]
+    bad = [(n,) for page in pages(connection, VECTORS, embedder) for n in bad_vectors(page, dimensions)]
     with connection:
         of_its_space = "WHERE number = (SELECT space FROM vector WHERE number = ?)"
         connection.executemany(f"UPDATE space SET deletions = deletions + 1 {of_its_space}", bad)  # noqa: S608
@@ -139,14 +103,6 @@ def _add_up(connection: apsw.Connection, sums: Counter[int]) -> Iterator[None]:
         sums[number] += hash(term)
         if count % ENTRIES == 0:
             yield
-
-
-def _pages(connection: apsw.Connection, query: str, *values: object) -> Iterator[list[tuple[Any, ...]]]:
-    """The rows of a query by their first column, some at a time."""
-    after = 0
-    while rows := run(connection, query, after, *values, PAGE):
-        yield rows
-        after = rows[-1][0]
 
 
 def _count(connection: apsw.Connection) -> int:

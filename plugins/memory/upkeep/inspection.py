@@ -108,7 +108,8 @@ class Inspection:
             loop.call_soon_threadsafe(say, step)
 
         def words(database: Database) -> None:
-            checking.rebuild_words(database.connection, tell)
+            database.words.make_anew(tell)
+            database.empty_log()
 
         async with self._one_at_a_time:
             await self._write(words)

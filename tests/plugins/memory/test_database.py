@@ -143,7 +143,7 @@ def test_forgotten_leaves_no_trace_after_a_kill(tmp_path, monkeypatch, change):
     database = Database.open(tmp_path / "whole" / "m.sqlite3")
     first, *_ = database.write(A, [replace(TURN, text="Mikan 蜜柑"), replace(TURN, text="A dog.")])
     killed = tmp_path / "killed"
-    monkeypatch.setattr(Database, "_empty_log", lambda base: shutil.copytree(base._file.parent, killed))
+    monkeypatch.setattr(Database, "empty_log", lambda base: shutil.copytree(base._file.parent, killed))
     if change == "edit":
         database.edit(A, first.id, "A cat.")
     else:
@@ -244,18 +244,3 @@ def test_a_newer_version_is_refused(tmp_path):
 def test_only_the_user_may_read_it(database):
     """What stands in it is what people said."""
     assert 0o600 == database._file.stat().st_mode & 0o777
-
-
-def test_thousands_of_deletions(database, monkeypatch):
-    """Each merges the index, and FTS5 takes one with 2,000 levels for corrupt: every so often it is made anew."""
-    monkeypatch.setattr("hoshikage.plugins.memory.upkeep.checking.MOST_MERGES", 50)
-    database.connection.pragma("synchronous", "OFF")
-    kept, *others = database.write(A, [replace(TURN, text=f"cat {n}") for n in range(121)])
-    levels = []
-    for memory in others:
-        database.forget(A, memory.id)
-        ((record,),) = database.connection.execute("SELECT block FROM term_data WHERE id = 10")
-        levels.append(len(record))
-
-    assert [kept.id] == [row.memory.id for row in database.matching(A, ["cat"], limit=5)]
-    assert max(levels[:49]) > 40 > levels[49]

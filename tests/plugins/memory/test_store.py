@@ -249,7 +249,7 @@ async def test_a_deletion_is_done_to_its_end(store_with, topics, monkeypatch, ho
         deletion.cancel()
         await asyncio.gather(deletion, return_exceptions=True)
     else:
-        monkeypatch.setattr(Database, "_empty_log", busy)
+        monkeypatch.setattr(Database, "empty_log", busy)
         with pytest.raises(MemoryUnavailable):
             await store.forget(OWNER, note.id)
 

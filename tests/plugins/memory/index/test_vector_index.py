@@ -97,7 +97,7 @@ async def churned(bench: Bench, cycles: int) -> np.ndarray:
 async def test_nothing_becomes_unreachable(bench, monkeypatch):
     """After cycles of deleting and writing, every memory is found by its own vector: 3 s, for five real collections."""
     monkeypatch.setattr(module, "LOOK_EVERY_S", 0.01)
-    monkeypatch.setattr(Database, "_empty_log", lambda _: None)  # here that is not the question
+    monkeypatch.setattr(Database, "empty_log", lambda _: None)  # here that is not the question
     bench.database.connection.pragma("synchronous", "OFF")
     vectors = await churned(bench, cycles=4)
     await bench.indexed(OWNER)

@@ -13,12 +13,17 @@ import pytest
 from hoshikage import Caller, ChatRequest, Memory, MemoryCheck, MemoryUse, Message, Owner
 from hoshikage.core.errors import MemoryUnavailable
 from hoshikage.plugins.memory.index import vector_index
+from hoshikage.plugins.memory.rows import indexed
 from hoshikage.plugins.memory.settings import MemorySettings
 from hoshikage.plugins.memory.store import SqliteMemory
+from hoshikage.plugins.memory.text import terms_of
 from hoshikage.plugins.memory.upkeep import checking
 from tests.fakes import until
 
 OWNER = Owner("k", "ann")
+# The second memory, as the index of words loses it.
+DOG = indexed(1, terms_of("My dog is called Mikan."))
+LOST = f"INSERT INTO term (term, rowid, terms) VALUES ('delete', 2, '{DOG}')"
 
 
 class Letters:
@@ -101,9 +106,9 @@ async def test_a_sound_store(store_with):
 @pytest.mark.parametrize(
     ("part", "wrong", "statements"),
     [
-        ("words", 1, ["DELETE FROM term WHERE rowid = 2"]),
+        ("words", 1, [LOST]),
         ("words", 1, ["INSERT INTO term (rowid, terms) VALUES (99, '1xquagga')"]),
-        ("words", 1, ["DELETE FROM term WHERE rowid = 2", "INSERT INTO term (rowid, terms) VALUES (2, '1xother')"]),
+        ("words", 1, [LOST, "INSERT INTO term (rowid, terms) VALUES (2, '1xother')"]),
         ("words", 4, ["UPDATE term_data SET block = zeroblob(length(block)) WHERE id > 10"]),
         ("words", 4, ["DELETE FROM term_data", "DELETE FROM term_idx"]),
         ("vectors", 1, ["UPDATE vector SET numbers = x'00ff' WHERE memory = 2"]),
