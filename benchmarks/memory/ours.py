@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from hoshikage import Memory, Owner
+from hoshikage.plugins.memory.candidates import Meaning, candidates, first_look
 from hoshikage.plugins.memory.database import Database
-from hoshikage.plugins.memory.recalling import Meaning, candidates, choose, first_look, ranked
+from hoshikage.plugins.memory.recalling import choose, ranked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from benchmarks.memory.data import Text
+    from hoshikage.plugins.memory.candidates import Candidates
     from hoshikage.plugins.memory.ranking import Weights
-    from hoshikage.plugins.memory.recalling import Bounds, Candidates
+    from hoshikage.plugins.memory.recalling import Bounds
 
 OWNER = Owner("", "benchmark")
 PER_WRITE = 500

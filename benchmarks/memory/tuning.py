@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from benchmarks.memory.data import Question
-    from hoshikage.plugins.memory.recalling import Candidates
+    from hoshikage.plugins.memory.candidates import Candidates
 
 GRID: Final = tuple(
     Weights(dense, neighbour, session, asking)

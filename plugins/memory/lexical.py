@@ -59,7 +59,7 @@ def score(texts: Sequence[str], lengths: Sequence[int], statistics: Statistics) 
     The share is how much of what the question is about a text has, by the weight of the terms: 0 to 1.
 
     Args:
-        texts: candidates.
+        texts: candidates, normalised.
         lengths: of each, in terms.
         statistics: they know the terms of the question.
     """

@@ -8,7 +8,7 @@ import numpy as np
 
 from hoshikage.plugins.memory.block import tokens_of
 from hoshikage.plugins.memory.sentences import Sentence, sentences_of
-from hoshikage.plugins.memory.text import content_of, count_terms, terms_of
+from hoshikage.plugins.memory.text import content_of, count_terms, normalised, terms_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,7 +54,7 @@ def _worth(sentences: Sequence[Sentence], question: str) -> NDArray[np.float32]:
     terms = sorted(content_of(terms_of(question)) or set(terms_of(question)))
     if not terms:
         return np.zeros(len(sentences), dtype=np.float32)
-    there = count_terms(terms, [sentence.text for sentence in sentences]) > 0
+    there = count_terms(terms, [normalised(sentence.text) for sentence in sentences]) > 0
     weights = np.log(1 + len(sentences) / (there.sum(axis=0) + 0.5))
     worth: NDArray[np.float32] = (there @ weights).astype(np.float32)
     return worth

@@ -108,9 +108,11 @@ def best_neighbour(scores: NDArray[np.float32], beside: NDArray[np.int64]) -> ND
 
 def mean_of_best(scores: NDArray[np.float32], sessions: NDArray[np.int64]) -> NDArray[np.float32]:
     """For each candidate, the mean of the best scores of its session."""
-    found = scores.copy()  # alone in its session, it is the best itself
-    names, counts = np.unique(sessions, return_counts=True)
-    for session in names[counts > 1]:
-        inside = sessions == session
-        found[inside] = np.sort(scores[inside])[-TOP_OF_SESSION:].mean()
+    order = np.lexsort((-scores, sessions))  # session by session, the best first
+    begins = np.flatnonzero(np.diff(sessions[order], prepend=-1))
+    lengths = np.diff(begins, append=len(order))
+    place = np.arange(len(order)) - np.repeat(begins, lengths)
+    sums = np.add.reduceat(np.where(place < TOP_OF_SESSION, scores[order], 0), begins) if len(order) else scores
+    found = np.empty_like(scores)
+    found[order] = np.repeat(sums / np.minimum(lengths, TOP_OF_SESSION), lengths)
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from hoshikage import Memory
@@ -24,11 +24,17 @@ class Row:
     Attributes:
         number: its place in the order of writing, and its key in the index.
         length: terms that it has.
+        plain: its text, normalised.
     """
 
     number: int
     memory: Memory
     length: int
+    plain: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Normalise the text once: much of a recall reads it."""
+        object.__setattr__(self, "plain", normalised(self.memory.text))
 
 
 def memory_of(row: tuple[Any, ...]) -> Memory:

@@ -17,6 +17,7 @@ from hoshikage import Memory, MemoryStats, Recall
 from hoshikage.core.contracts import owner_of
 from hoshikage.core.errors import InvalidRequest, MemoryDamaged, MemoryUnavailable
 from hoshikage.plugins.memory.block import block_of
+from hoshikage.plugins.memory.candidates import QUESTION_CHARS, candidates, first_look
 from hoshikage.plugins.memory.database import Database
 from hoshikage.plugins.memory.digests.work import Digesting
 from hoshikage.plugins.memory.embedding.asking import choose_embedder
@@ -30,7 +31,7 @@ from hoshikage.plugins.memory.index.vectors import Matrices
 from hoshikage.plugins.memory.keeping import why_refused
 from hoshikage.plugins.memory.predecessor.taking_over import take_over
 from hoshikage.plugins.memory.ranking import Weights
-from hoshikage.plugins.memory.recalling import QUESTION_CHARS, Bounds, candidates, choose, first_look, ranked
+from hoshikage.plugins.memory.recalling import Bounds, choose, ranked
 from hoshikage.plugins.memory.rows import owner_name
 from hoshikage.plugins.memory.turns import newest_question, said_in, turn_of
 from hoshikage.plugins.memory.upkeep.inspection import Inspection

@@ -58,27 +58,25 @@ def terms_of(text: str) -> list[str]:
 
 
 def count_terms(terms: Sequence[str], texts: Sequence[str]) -> NDArray[np.float32]:
-    """How often each of a few terms is in each text: shape (texts, terms).
+    """How often each of a few terms is in each normalised text: shape (texts, terms).
 
     Much faster than to find all terms of all texts: what has no spaces is looked for in all texts at once, and of words
     only those are looked at that the texts have.
     """
-    plain = [normalised(text) for text in texts]
     counts = np.zeros((len(texts), len(terms)), dtype=np.float32)
     dense = [n for n, term in enumerate(terms) if term.startswith(PAIR) or _DENSE_TERM.search(term)]
     if dense:
-        whole = "\n".join(plain)  # which is in no term
-        ends = np.cumsum([len(text) + 1 for text in plain])
-        inside = _in_runs(whole) if any(terms[n].startswith(PAIR) for n in dense) else None
+        whole = "\n".join(texts)  # which is in no term
+        ends = np.cumsum([len(text) + 1 for text in texts])
         for column in dense:
-            places = np.array(_places(terms[column].removeprefix(PAIR), whole), dtype=np.int64)
-            if inside is not None and terms[column].startswith(PAIR):
-                places = places[inside[places]]
+            places = _places(terms[column].removeprefix(PAIR), whole)
+            if terms[column].startswith(PAIR):
+                places = [place for place in places if _in_dense_run(whole, place)]
             counts[:, column] = np.bincount(np.searchsorted(ends, places, side="right"), minlength=len(texts))
     if len(dense) < len(terms):
         place = {term: n for n, term in enumerate(terms)}
         known: dict[str, int | None] = {}
-        for row, text in enumerate(plain):
+        for row, text in enumerate(texts):
             for word in _words(text):
                 if word not in known:
                     known[word] = place.get(_stem(word[:MAX_WORD]))
@@ -124,13 +122,15 @@ def _pair(pair: str) -> str:
     return pair if _DENSE_TERM.search(pair) else PAIR + pair
 
 
-def _in_runs(text: str) -> NDArray[np.bool_]:
-    """Where a pair may begin that is inside of a run with kana or ideographs: shape (characters,)."""
-    found = np.zeros(len(text) + 1, dtype=np.bool_)
-    for run in _RUN.finditer(text):
-        if _DENSE_TERM.search(run[0]):
-            found[run.start() : run.end() - 1] = True
-    return found
+def _in_dense_run(text: str, place: int) -> bool:
+    """Whether a pair of letters or digits at a place is inside of a run with kana or ideographs."""
+    for side in (range(place - 1, -1, -1), range(place + 2, len(text))):
+        for n in side:
+            if _DENSE_TERM.match(text, n):
+                return True
+            if not text[n].isalnum():
+                break
+    return False
 
 
 def _is_form(term: str) -> bool:

@@ -74,7 +74,7 @@ def with_endings(
     found = {old: list(new) for old, new in newer.items()}
     for row in rows if endings else ():
         if row.memory.role != "assistant":
-            text = normalised(row.memory.text[:READ_CHARS])
+            text = row.plain[:READ_CHARS]
             later = [number for number, name in endings if number > row.number and name in text]
             if later:
                 found.setdefault(row.number, []).extend(later)
@@ -87,7 +87,8 @@ def alike(rows: Sequence[Row]) -> list[list[int]]:
     for n, row in enumerate(rows):
         text = row.memory.text
         if row.memory.role != "assistant" and len(text) <= ALIKE_CHARS:
-            groups.setdefault(normalised(_VALUE.sub("\0", text)).strip(), []).append(n)
+            without, values = _VALUE.subn("\0", text)
+            groups.setdefault((normalised(without) if values else row.plain).strip(), []).append(n)
     return [
         sorted(group, key=lambda n: (rows[n].memory.said_at, rows[n].number))
         for group in groups.values()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from hoshikage.plugins.memory.recalling import Meaning
+from hoshikage.plugins.memory.candidates import Meaning
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

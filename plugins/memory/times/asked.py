@@ -150,12 +150,17 @@ def nearness(text: str, said_at: datetime, asked: AskedTime) -> float:
 
     What was said then fits, and so does what was said at another time and speaks of then: "last week I …" tells of the
     week before it was said. Which of the two a question means, it does not say.
+
+    Args:
+        text: normalised.
+        said_at: with its time zone.
+        asked: see there.
     """
     moment = said_at.timestamp()
     said = max(span.closeness(moment) * span.certainty for span in asked.spans)
     if said >= SURE_FROM:
         return said
-    own = spans_of(normalised(text[:TEXT_CHARS]), said_at)
+    own = spans_of(text[:TEXT_CHARS], said_at)
     spoken = max(
         (
             span.closeness(min(max(other.begin, span.begin), other.end)) * span.certainty * other.certainty

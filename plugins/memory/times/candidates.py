@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from hoshikage.plugins.memory.times.asked import SURE_FROM, nearness
+from hoshikage.plugins.memory.times.asked import SURE_FROM
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from hoshikage.plugins.memory.times.asked import AskedTime
 
 FEW: Final = 20  # all of them could be told in one prompt
-READ_TEXTS: Final = 40  # for words that tell when; to read all candidates takes longer than to find them
 
 
 def said_then(database: Database, owner: Owner, asked: AskedTime, terms: Sequence[str], *, limit: int) -> list[Row]:
@@ -48,11 +47,9 @@ def said_then(database: Database, owner: Owner, asked: AskedTime, terms: Sequenc
     return list(found.values())
 
 
-def parts_of_time(rows: Sequence[Row], asked: AskedTime) -> NDArray[np.float32]:
-    """How well each candidate fits the days that are asked for, 0 to 1; the best candidates come first."""
-    moments = [datetime.datetime.fromtimestamp(row.memory.said_at, asked.zone) for row in rows]
-    texts = [row.memory.text if n < READ_TEXTS else "" for n, row in enumerate(rows)]
-    return np.array([nearness(text, said, asked) for text, said in zip(texts, moments, strict=True)], dtype=np.float32)
+def moment_of(row: Row, asked: AskedTime) -> datetime.datetime:
+    """When it was said, in the time zone of who asks."""
+    return datetime.datetime.fromtimestamp(row.memory.said_at, asked.zone)
 
 
 def few_said_then(rows: Sequence[Row], times: NDArray[np.float32]) -> NDArray[np.bool_]:

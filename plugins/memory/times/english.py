@@ -39,7 +39,8 @@ WEEKDAYS: Final = {
 
 # Without any of these, no pattern can fit; most texts are done with that.
 HINT: Final = re.compile(
-    r"\d|\b(?:ago|back|\w+day|\w*night|this [maenwys]\w+|weekend|weeks?|months?|years?|last|past|next|recently|lately|"
+    r"\d[-/.]\d|\d(?:st|nd|rd|th)\b|\b(?:in|during|since)\s+(?:19|20)\d|"
+    r"\b(?:ago|back|\w+day|\w*night|this [maenwys]\w+|weekend|weeks?|months?|years?|last|past|next|recently|lately|"
     rf"tomorrow|just now|these days|{'|'.join(MONTHS)}|{'|'.join(c.SEASONS)})\b"
 )
 _N = rf"(?P<n>\d{{1,3}}|{'|'.join(sorted(NUMBERS, key=len, reverse=True))})"

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
+from hoshikage.plugins.memory.text import normalised
 from hoshikage.plugins.memory.times.asked import SURE_FROM, Span, asked_time, nearness
 
 JAPAN = timezone(timedelta(hours=9))
@@ -195,7 +196,7 @@ def test_what_speaks_of_a_time_fits_it(text, said, fits):
     assert asked is not None
     year, month, number = said
 
-    assert fits is (nearness(text, datetime(2000 + year, month, number, 12, tzinfo=JAPAN), asked) > 0.5)
+    assert fits is (nearness(normalised(text), datetime(2000 + year, month, number, 12, tzinfo=JAPAN), asked) > 0.5)
 
 
 @pytest.mark.parametrize(
