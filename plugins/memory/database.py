@@ -331,9 +331,13 @@ class Database:
             self._delete(digests)
 
     def _delete(self, numbers: Sequence[int]) -> None:
-        self.words.remove(numbers)
+        anew = self.words.is_faster_anew(len(numbers))
+        if not anew:
+            self.words.remove(numbers)
         for number in numbers:
             self._run("DELETE FROM memory WHERE number = ?", number)
+        if anew:
+            self.words.make_anew(lambda _: None)
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -65,13 +65,13 @@ def test_whatever_is_done_it_is_as_if_it_was_made_anew(database, monkeypatch):
     database.connection.execute("INSERT INTO term (term) VALUES ('integrity-check')")
 
 
-@pytest.mark.parametrize("at_once", [True, False])
-def test_what_went_leaves_no_byte(database, monkeypatch, at_once):
-    """Neither where a page has lost one entry, nor where all are merged; what stays is found as before."""
-    monkeypatch.setattr(words, "ONE_BY_ONE", 10 if at_once else 1_000)
+@pytest.mark.parametrize(("one_by_one", "others"), [(1_000, 2), (10, 500), (10, 2)])
+def test_what_went_leaves_no_byte(database, monkeypatch, one_by_one, others):
+    """Where each page loses one entry, where all are merged, and where the few that stay are read again."""
+    monkeypatch.setattr(words, "ONE_BY_ONE", one_by_one)
     gone = [f"zq{n:04}x{n * 7919 % 10007:05}" for n in range(300)]
     told(database, [f"the {name} of ann" for name in gone])
-    told(database, [f"the {name}of of bob" for name in ("kuro", "tama")], BOB)
+    told(database, ["the kuroof of bob", *(f"his no. {n}" for n in range(others))], BOB)
     database.forget(ANN)
 
     assert [] == left(database, *gone)
