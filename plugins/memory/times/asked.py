@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from hoshikage.plugins.memory.text import content_of, normalised, terms_of
-from hoshikage.plugins.memory.times import english as time_words_en
-from hoshikage.plugins.memory.times import japanese as time_words_ja
+from hoshikage.plugins.memory.times import english, japanese
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -116,10 +115,7 @@ def spans_of(text: str, now: datetime) -> list[Span]:
     """All days that a normalised text speaks of, in its order; at one place, the first pattern that fits."""
     found: list[Span] = []
     taken: list[tuple[int, int]] = []
-    expressions = [*time_words_ja.EXPRESSIONS] if time_words_ja.HINT.search(text) else []
-    if time_words_en.HINT.search(text):
-        expressions += time_words_en.EXPRESSIONS
-    for pattern, meaning, certainty in expressions:
+    for pattern, meaning, certainty in (*japanese.expressions_for(text), *english.expressions_for(text)):
         for match in pattern.finditer(text):
             begin, end = match.span()
             if any(begin < b and a < end for a, b in taken):

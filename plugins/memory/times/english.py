@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from hoshikage.plugins.memory.times import calendars as c
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from hoshikage.plugins.memory.times.calendars import Expression, Period
@@ -107,7 +108,7 @@ def _pattern(pattern: str) -> re.Pattern[str]:
 
 
 # Pattern, what it means, and how certain it is that it tells when. The first that fits at a place wins.
-EXPRESSIONS: Final[tuple[Expression, ...]] = (
+_EXPRESSIONS: Final[tuple[Expression, ...]] = (
     (_pattern(r"(?P<year>(?:19|20)\d\d)[-/.](?P<month>\d{1,2})[-/.](?P<day>\d{1,2})"), _numeric, 1.0),
     (
         _pattern(rf"(?:on\s+)?(?:the\s+)?{_DAY}\s+(?:of\s+)?{_MONTH}{_OF_YEAR}"),
@@ -185,6 +186,11 @@ EXPRESSIONS: Final[tuple[Expression, ...]] = (
     (_pattern(r"next week(?:'s)?"), lambda _, now: c.week(now, -1), 0.8),
     (_pattern(r"next month(?:'s)?"), lambda _, now: c.month(now, -1), 0.8),
 )
+
+
+def expressions_for(text: str) -> Sequence[Expression]:
+    """Those that may fit in a normalised text."""
+    return _EXPRESSIONS if HINT.search(text) else ()
 
 
 def _months(first: int, last: int, year: int | None, now: datetime) -> Period:

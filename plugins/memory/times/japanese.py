@@ -40,6 +40,7 @@ _YEARS = f"(?P<year>{_YEARS_BACK}|(?:{_ERAS})?{_N}年|(?:{_ERAS})元年)"
 _ABOUT = "(?:ほど|くらい|ぐらい)?"
 _DIGIT = "[1-9一二三四五六七八九]"
 THIRDS: Final = {"上旬": (0, 10), "初め": (0, 10), "中旬": (10, 20), "下旬": (20, 31), "末": (20, 31)}
+_THIRD = f"(?P<third>{'|'.join(THIRDS)})"
 
 
 def number_of(text: str) -> int:
@@ -133,50 +134,62 @@ def _names(names: dict[str, int]) -> str:
     return f"(?P<which>{'|'.join(sorted(names, key=len, reverse=True))})"
 
 
+def _day_back(found: re.Match[str], now: datetime) -> Period:
+    return c.day(now, DAYS_BACK[found["which"]], found["part"])
+
+
 def _half_ago(found: re.Match[str], now: datetime) -> Period:
     return c.before(now, 6 if found["what"] == "年" else 0.5, "month")
 
 
-# Pattern, what it means, and how certain it is that it tells when. The first that fits at a place wins.
-EXPRESSIONS: Final[tuple[Expression, ...]] = tuple(
-    (re.compile(pattern), meaning, certainty)
-    for pattern, meaning, certainty in (
+# Characters, one of which is in all that fits, if they are given: most patterns are not even tried in most texts. Then
+# the pattern, what it means, and how certain it is that it tells when. The first that fits at a place wins.
+_EXPRESSIONS: Final[tuple[tuple[str, Expression], ...]] = tuple(
+    (needs, (re.compile(pattern), meaning, certainty))
+    for needs, pattern, meaning, certainty in (
         # What comes again and again, and what is still to come, tells nothing of what was said.
-        (f"(?:毎週の?|次の|今度の){_WEEKDAY}|毎年の?{_N}月", lambda _, __: None, 0.0),
-        (f"(?:{_YEARS}の?)?(?P<month>{_N})月の?(?P<day>{_N})日", _date, 0.9),
-        (f"(?:{_YEARS}の?)?(?P<month>{_N})月(?!間|曜)の?(?P<third>{'|'.join(THIRDS)})?(?:頃|ごろ)?に?", _month, 0.8),
-        (f"{_YEARS}の?{_SEASON}(?!巻)に?", _season, 0.9),
-        (f"(?:この|前の){_SEASON}(?P<year>)に?", _season, 0.8),
-        (f"(?<![一-鿿]){_SEASON}(?P<year>)(?:頃|ごろ|休み)?(?:に|の)", _season, 0.5),
-        (f"(?P<m>{_DIGIT})[、,・]?(?P<n>{_DIGIT}){_UNIT}{_ABOUT}前", _two_numbers_ago, 0.9),
-        (f"(?P<n>{_N}){_UNIT}{_ABOUT}前", _ago, 1.0),
-        ("数日前", lambda _, now: (c.day(now, 7)[0], c.day(now, 1)[1]), 0.9),
-        ("数週間前", lambda _, now: (c.day(now, 49)[0], c.day(now, 12)[1]), 0.9),
-        ("数(?:か月|ヶ月|ヵ月|カ月|ケ月)前", lambda _, now: (c.month(now, 6)[0], c.month(now, 2)[1]), 0.9),
-        (f"半(?P<what>年|月){_ABOUT}前", _half_ago, 0.9),
-        (f"(?:ここ|過去|この|直近の?)(?P<n>{_N}){_UNIT}", _since, 0.9),
-        (f"(?P<week>{'|'.join(WEEKS_BACK)})の?{_WEEKDAY}{_PART}", _weekday, 1.0),
-        ("(?P<week>先々週|先週|今週|この|前の)の?週?末", lambda m, now: _weekend(m["week"], now), 0.9),
-        (f"{_names(WEEKS_BACK)}", lambda m, now: c.week(now, WEEKS_BACK[m["which"]]), 0.9),
-        (f"{_names(MONTHS_BACK)}の?(?P<day>{_N})日", _day_of_month, 1.0),
-        (f"{_names(MONTHS_BACK)}", lambda m, now: c.month(now, MONTHS_BACK[m["which"]]), 0.9),
-        (f"(?:この前|この間|こないだ|先日|前|先)の{_WEEKDAY}{_PART}", _last_weekday, 0.9),
-        (f"(?<![一-鿿]){_WEEKDAY}{_PART}", _last_weekday, 0.6),
-        (f"(?<![一-鿿])(?P<year>{_YEARS_BACK})", _whole_year, 0.9),
-        (f"(?P<year>(?:{_ERAS})(?:{_N}|元)年|[0-9]{{4}}年)", _whole_year, 0.8),
-        (f"(?<![一-鿿]){_names(DAYS_BACK)}{_PART}", lambda m, now: c.day(now, DAYS_BACK[m["which"]], m["part"]), 0.9),
-        ("今日|きょう|本日", lambda _, now: c.day(now), 0.6),
-        ("今朝|けさ", lambda _, now: c.day(now, 0, "朝"), 0.9),
-        ("今夜|今晩", lambda _, now: c.day(now, 0, "夜"), 0.8),
-        ("昨夜|昨晩|ゆうべ|夕べ", lambda _, now: c.day(now, 1, "夜"), 1.0),
-        ("(?P<year>[0-9]{4})/(?P<month>[0-9]{1,2})/(?P<day>[0-9]{1,2})", _numeric, 1.0),
-        ("(?<![0-9/.])(?P<year>)(?P<month>[0-9]{1,2})/(?P<day>[0-9]{1,2})(?=[にのはで])", _numeric, 0.7),
-        (f"(?<![0-9一-鿿])(?P<which>)(?P<day>{_N})日(?=[にの])", _day_of_month, 0.7),
-        ("さっき|先ほど|先程|たった今", lambda _, now: c.since(now, 3, "hour"), 0.8),
-        ("この前|この間|このあいだ|こないだ|先日", lambda _, now: c.since(now, 14, "day"), 0.6),
-        ("最近|近頃|このごろ|この頃", lambda _, now: c.since(now, 14, "day"), 0.2),
+        ("月曜", f"(?:毎週の?|次の|今度の){_WEEKDAY}|毎年の?{_N}月", lambda _, __: None, 0.0),
+        ("月", f"(?:{_YEARS}の?)?(?P<month>{_N})月の?(?P<day>{_N})日", _date, 0.9),
+        ("月", f"(?:{_YEARS}の?)?(?P<month>{_N})月(?!間|曜)の?{_THIRD}?(?:頃|ごろ)?に?", _month, 0.8),
+        ("春夏秋冬", f"{_YEARS}の?{_SEASON}(?!巻)に?", _season, 0.9),
+        ("春夏秋冬", f"(?:この|前の){_SEASON}(?P<year>)に?", _season, 0.8),
+        ("春夏秋冬", f"(?<![一-鿿]){_SEASON}(?P<year>)(?:頃|ごろ|休み)?(?:に|の)", _season, 0.5),
+        ("前", f"(?P<m>{_DIGIT})[、,・]?(?P<n>{_DIGIT}){_UNIT}{_ABOUT}前", _two_numbers_ago, 0.9),
+        ("前", f"(?P<n>{_N}){_UNIT}{_ABOUT}前", _ago, 1.0),
+        ("前", "数日前", lambda _, now: (c.day(now, 7)[0], c.day(now, 1)[1]), 0.9),
+        ("前", "数週間前", lambda _, now: (c.day(now, 49)[0], c.day(now, 12)[1]), 0.9),
+        ("前", "数(?:か月|ヶ月|ヵ月|カ月|ケ月)前", lambda _, now: (c.month(now, 6)[0], c.month(now, 2)[1]), 0.9),
+        ("前", f"半(?P<what>年|月){_ABOUT}前", _half_ago, 0.9),
+        ("こ過直", f"(?:ここ|過去|この|直近の?)(?P<n>{_N}){_UNIT}", _since, 0.9),
+        ("週", f"(?P<week>{'|'.join(WEEKS_BACK)})の?{_WEEKDAY}{_PART}", _weekday, 1.0),
+        ("末", "(?P<week>先々週|先週|今週|この|前の)の?週?末", lambda m, now: _weekend(m["week"], now), 0.9),
+        ("週", f"{_names(WEEKS_BACK)}", lambda m, now: c.week(now, WEEKS_BACK[m["which"]]), 0.9),
+        ("月", f"{_names(MONTHS_BACK)}の?(?P<day>{_N})日", _day_of_month, 1.0),
+        ("月", f"{_names(MONTHS_BACK)}", lambda m, now: c.month(now, MONTHS_BACK[m["which"]]), 0.9),
+        ("曜", f"(?:この前|この間|こないだ|先日|前|先)の{_WEEKDAY}{_PART}", _last_weekday, 0.9),
+        ("曜", f"(?<![一-鿿]){_WEEKDAY}{_PART}", _last_weekday, 0.6),
+        ("年お", f"(?<![一-鿿])(?P<year>{_YEARS_BACK})", _whole_year, 0.9),
+        ("年", f"(?P<year>(?:{_ERAS})(?:{_N}|元)年|[0-9]{{4}}年)", _whole_year, 0.8),
+        ("日きおさあ", f"(?<![一-鿿]){_names(DAYS_BACK)}{_PART}", _day_back, 0.9),
+        ("", "今日|きょう|本日", lambda _, now: c.day(now), 0.6),
+        ("", "今朝|けさ", lambda _, now: c.day(now, 0, "朝"), 0.9),
+        ("", "今夜|今晩", lambda _, now: c.day(now, 0, "夜"), 0.8),
+        ("", "昨夜|昨晩|ゆうべ|夕べ", lambda _, now: c.day(now, 1, "夜"), 1.0),
+        ("/", "(?P<year>[0-9]{4})/(?P<month>[0-9]{1,2})/(?P<day>[0-9]{1,2})", _numeric, 1.0),
+        ("/", "(?<![0-9/.])(?P<year>)(?P<month>[0-9]{1,2})/(?P<day>[0-9]{1,2})(?=[にのはで])", _numeric, 0.7),
+        ("日", f"(?<![0-9一-鿿])(?P<which>)(?P<day>{_N})日(?=[にの])", _day_of_month, 0.7),
+        ("", "さっき|先ほど|先程|たった今", lambda _, now: c.since(now, 3, "hour"), 0.8),
+        ("", "この前|この間|このあいだ|こないだ|先日", lambda _, now: c.since(now, 14, "day"), 0.6),
+        ("", "最近|近頃|このごろ|この頃", lambda _, now: c.since(now, 14, "day"), 0.2),
     )
 )  # fmt: skip
+
+
+def expressions_for(text: str) -> list[Expression]:
+    """Those that may fit in a normalised text."""
+    if not HINT.search(text):
+        return []
+    return [expression for needs, expression in _EXPRESSIONS if not needs or any(char in text for char in needs)]
 
 
 def _weekend(which: str, now: datetime) -> Period:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hoshikage.plugins.memory.text import normalised
+from hoshikage.plugins.memory.times import english, japanese
 from hoshikage.plugins.memory.times.asked import SURE_FROM, Span, asked_time, nearness
 
 JAPAN = timezone(timedelta(hours=9))
@@ -213,3 +216,23 @@ def test_a_vague_day_is_sure_where_it_is_all_that_is_asked(question):
     asked = asked_time(question, NOW)
 
     assert nearness("", NOW - timedelta(minutes=5), asked) >= SURE_FROM
+
+
+JAPANESE = (
+    "毎週の月曜 2024年 3月 4日 五日 前 の 春 この 半年 数日 数か月 過去 三週 先週 末 今月 十日 この前 火曜日 朝 おととし "
+    "令和元年 きのう あした 今日 けさ 今夜 ゆうべ 2024/03/04 3/4 に 12日 さっき こないだ 最近"
+)
+ENGLISH = (
+    "on the 12 12th of march may 2020 in since back 1999 yesterday last night this morning tonight so far today two days "
+    "ago past weeks before monday weekend next week summer"
+)
+
+
+@given(st.lists(st.sampled_from(f"{JAPANESE} {ENGLISH}".split()), min_size=1, max_size=5), st.sampled_from(["", " "]))
+def test_what_is_not_tried_does_not_fit(pieces, between):
+    """Most patterns are left out for most texts, by a few characters or words that are cheap to look for."""
+    text = normalised(between.join(pieces))
+    fitting = [e for _, e in japanese._EXPRESSIONS if e[0].search(text)]
+    fitting += [e for e in english._EXPRESSIONS if e[0].search(text)]
+
+    assert set(fitting) <= {*japanese.expressions_for(text), *english.expressions_for(text)}
