@@ -219,12 +219,12 @@ def test_a_vague_day_is_sure_where_it_is_all_that_is_asked(question):
 
 
 JAPANESE = (
-    "毎週の月曜 2024年 3月 4日 五日 前 の 春 この 半年 数日 数か月 過去 三週 先週 末 今月 十日 この前 火曜日 朝 おととし "
-    "令和元年 きのう あした 今日 けさ 今夜 ゆうべ 2024/03/04 3/4 に 12日 さっき こないだ 最近"
+    "毎週の月曜 2024年 3月 4日 五日 前 の 春 この 半年 数日 数か月 過去 三週 先週 末 今月 十日 この前 火曜日 朝 "
+    "おととし 令和元年 きのう あした 今日 けさ 今夜 ゆうべ 2024/03/04 3/4 に 12日 さっき こないだ 最近"
 )
 ENGLISH = (
-    "on the 12 12th of march may 2020 in since back 1999 yesterday last night this morning tonight so far today two days "
-    "ago past weeks before monday weekend next week summer"
+    "on the 12 12th of march may 2020 in since back 1999 yesterday last night this morning tonight so far today "
+    "two days ago past weeks before monday weekend next week summer"
 )
 
 
