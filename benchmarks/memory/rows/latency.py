@@ -25,7 +25,7 @@ MEMORIES, SHORT_MEMORIES = 100_000, 2_000
 ROUNDS, SHORT_ROUNDS = 5, 1
 QUESTIONS, SHORT_QUESTIONS = 200, 20
 NO_LIMIT_S: Final = 60.0
-WAIT_S: Final = 120.0
+ALONE: Final = "the embedder alone"
 
 
 class Latency(MemoryRow):
@@ -60,12 +60,9 @@ class Latency(MemoryRow):
                     chosen = random.Random(number).sample(questions, SHORT_QUESTIONS if short else QUESTIONS)
                     if number == 1:  # the first of everybody opens files and reads matrices
                         await self._warm(store, chosen[0])
-                    took = [await self._recall(store, text, number + n) for n, text in enumerate(chosen)]
-                    yield Sample(
-                        who,
-                        number,
-                        {"p50_ms": percentile(took, 50), "p95_ms": percentile(took, 95), "most_ms": max(took)},
-                    )
+                    yield _sample(who, number, [await self._recall(store, q, number + n) for n, q in enumerate(chosen)])
+                    if who == WITH_MEANING:
+                        yield _sample(ALONE, number, [await self._embed(question) for question in chosen])
             finally:
                 await store.stop()
 
@@ -81,3 +78,14 @@ class Latency(MemoryRow):
         began = time.perf_counter()
         await store.recall(request, Caller("", memory=use))
         return 1_000 * (time.perf_counter() - began)
+
+    async def _embed(self, text: str) -> float:
+        """Milliseconds of a question's vector, in the embedder's process."""
+        began = time.perf_counter()
+        await self.ground.embedder.embed([text], "query")
+        return 1_000 * (time.perf_counter() - began)
+
+
+def _sample(who: str, number: int, took: list[float]) -> Sample:
+    values = {"p50_ms": percentile(took, 50), "p95_ms": percentile(took, 95), "most_ms": max(took)}
+    return Sample(who, number, values)
