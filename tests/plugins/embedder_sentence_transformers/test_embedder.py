@@ -6,6 +6,7 @@ import asyncio
 import json
 import shutil
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,10 @@ from hoshikage.plugins.embedder_sentence_transformers.embedder import SentenceTr
 from hoshikage.plugins.embedder_sentence_transformers.settings import SentenceTransformersSettings
 from tests.plugins.embedder_sentence_transformers import tiny
 
-pytest.importorskip("sentence_transformers", reason="the extra `memory` is not installed")
+# Only looked for: importing it takes seconds, in every process that collects tests, and the embedder has its own.
+pytestmark = pytest.mark.skipif(
+    find_spec("sentence_transformers") is None, reason="the extra `memory` is not installed"
+)
 
 FAST_S = 2.0
 
