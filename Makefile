@@ -8,6 +8,9 @@ BASE_STAMP := $(VENV)/.installed-base
 DEV_STAMP := $(VENV)/.installed-dev
 BENCH_STAMP := $(VENV)/.installed-bench
 
+# Every test and benchmark starts many processes; without bytecode each of them compiles all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help run install model models test test-fast test-model test-kills lint format types wheel-check docs bench bench-short bench-swap bench-swap-short bench-memory bench-memory-short soak clean
 
