@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 START_LIMIT_S = 60.0
 STOP_LIMIT_S = 8.0
-DEATH_LOOKS = 500
+DEATH_LIMIT_S = 5.0
+LOOK_S = 0.01
 PR_SET_PDEATHSIG = 1
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -49,19 +50,22 @@ class Child:
         tree = self.tree
         if self.process.returncode is None:
             self.process.terminate()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(STOP_LIMIT_S):
-                    await self.process.wait()
+            # Not `wait`: that would also wait for those who have inherited its pipes.
+            await _until_gone([self.process.pid], STOP_LIMIT_S)
         for pid in tree:
             if is_alive(pid):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
         await self.process.wait()
         # The kernel takes a moment; who starts next must not meet them.
-        for _ in range(DEATH_LOOKS):
-            if not any(map(is_alive, tree)):
-                break
-            await asyncio.sleep(0.01)
+        await _until_gone(tree, DEATH_LIMIT_S)
+
+
+async def _until_gone(pids: Sequence[int], limit_s: float) -> None:
+    for _ in range(round(limit_s / LOOK_S)):
+        if not any(map(is_alive, pids)):
+            return
+        await asyncio.sleep(LOOK_S)
 
 
 async def start(
