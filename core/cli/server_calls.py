@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import orjson
 
 from hoshikage.core.cli.serving import ServerDown
@@ -13,6 +12,8 @@ from hoshikage.core.errors import HoshikageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import httpx
 
     from hoshikage.core.kernel import Assembly
 
@@ -41,6 +42,8 @@ def ask_server(
         ServerDown: there is none.
         Refused: in its words.
     """
+    import httpx  # here, as the commands that ask no server need not wait for it
+
     url = server_url((here or assembly()).settings, port)
     limits = httpx.Timeout(None, connect=CONNECT_LIMIT_S)  # a big model takes its time
     try:
@@ -56,6 +59,8 @@ def ask_server(
 
 def stream_lines(method: str, path: str, port: int | None, **parts: Any) -> Iterator[Any]:
     """Ask the server, and yield each JSON line of its answer as it comes; see `ask_server` for arguments and errors."""
+    import httpx
+
     url = server_url(assembly().settings, port)
     limits = httpx.Timeout(None, connect=CONNECT_LIMIT_S)
     try:

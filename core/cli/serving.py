@@ -5,11 +5,9 @@ from __future__ import annotations
 import sys
 from typing import Annotated, Any
 
-import httpx
 import orjson
 import typer
 
-from hoshikage.core.cli.conversation import Conversation
 from hoshikage.core.cli.sizes import size
 from hoshikage.core.cli.start import Json, Port, assembly, server_url
 from hoshikage.core.cli.tables import new_table, print_table
@@ -53,6 +51,8 @@ def run(
     port: Port = None,
 ) -> None:
     """Ask a model: through the running server, or without one by loading the model here."""
+    from hoshikage.core.cli.conversation import Conversation
+
     here = assembly()
     model_by_name(name, here.catalog.model)
     url = server_url(here.settings, port)
@@ -104,6 +104,8 @@ def healthcheck(port: Port = None) -> None:
 
 def is_up(url: str) -> bool:
     """Whether a server answers there."""
+    import httpx  # only what talks to a server takes the time to load it
+
     try:
         return httpx.get(f"{url}/health", timeout=PROBE_LIMIT_S, trust_env=False).status_code == 200
     except httpx.HTTPError:
@@ -111,6 +113,8 @@ def is_up(url: str) -> bool:
 
 
 def _get(url: str) -> Any:
+    import httpx
+
     try:
         response = httpx.get(url, timeout=PROBE_LIMIT_S, trust_env=False)
     except httpx.HTTPError as error:
