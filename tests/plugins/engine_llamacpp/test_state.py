@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.model, pytest.mark.asyncio(loop_scope="module")]
 
 STORY = "Once upon a time " + ", ".join(f"king {n} ruled for {n} years" for n in range(1, 25))
 N_STORY = 200  # tokens, at least
-N_CTX = 1024
+N_CTX = 512
 TOO_LONG = " a" * (N_CTX + 50)
 
 
