@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.model
 
-KILLS = kills(20, usual=6)
+KILLS = kills(20, usual=4)
 LONGEST_S = 1.5  # from the first request to the kill
 GONE_LIMIT_S = 10.0
 ANSWER_LIMIT_S = 60.0
