@@ -35,6 +35,7 @@ async def kernel_of(tmp_path):
             "HOSHIKAGE_DATA_DIR": str(tmp_path),
             "HOSHIKAGE_RAMDISK__ENABLED": "false",
             "HOSHIKAGE_LLAMACPP__SPARE_WORKERS": "0",
+            "HOSHIKAGE_LLAMACPP__N_THREADS": "1",  # several wait for each other beside other tests
         }
         kernels.append(Kernel(assemble({**environ, **variables})))
         await kernels[-1].start()
