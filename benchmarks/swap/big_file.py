@@ -183,9 +183,9 @@ def _add_header(writer: Any, shape: Shape, copied: dict[str, tuple[Any, Any, Any
 
 def _fields(source: Path) -> dict[str, tuple[Any, Any, Any]]:
     """The vocabulary of a file: value, type and type of the elements by key."""
-    import gguf
+    from benchmarks.gguf_reader import Reader
 
-    reader = gguf.GGUFReader(source)
+    reader = Reader(source)
     found = {key: field for key in COPIED if (field := reader.get_field(key)) is not None}
     return {
         key: (field.contents(), field.types[0], field.types[1] if len(field.types) > 1 else None)

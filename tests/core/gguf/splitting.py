@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 
 import gguf
 
+from benchmarks.gguf_reader import Reader
+
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 def split(file: Path, folder: Path, *, prefix: str, max_tensors: int) -> tuple[Path, ...]:
     """Write the model of a file again, in parts of so many tensors each."""
-    reader = gguf.GGUFReader(file)
+    reader = Reader(file)
     architecture = reader.fields["general.architecture"].contents()
     writer = gguf.GGUFWriter(folder / f"{prefix}.gguf", architecture, split_max_tensors=max_tensors)
     for key, field in reader.fields.items():
