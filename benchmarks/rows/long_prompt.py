@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 STREAMS = 8
 LONG_TOKENS = 3000
-SHORT_LONG_TOKENS = 600
+SHORT_LONG_TOKENS = 300
 STREAM_TOKENS = 400  # more than they can write until the long prompt is done; then they are cut
 SETTLED = 8
 LIMIT_S = 90.0
