@@ -7,20 +7,28 @@ import httpx
 import pytest
 
 from tests.core.cli.conftest import CommandLine
+from tests.server import ServerProcess
 from tests.wire import chat, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.server import ServerProcess
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """One server for all tests that leave it as they found it."""
+    server = ServerProcess(tmp_path_factory.mktemp("serving"))
+    yield server
+    server.stop()
 
 
 @pytest.fixture
-def live(start_server: Callable[..., ServerProcess]) -> tuple[ServerProcess, CommandLine]:
-    """A running server and the command line over the same data."""
-    server = start_server()
-    return server, CommandLine(server.data_dir)
+def live(shared: ServerProcess) -> Iterator[tuple[ServerProcess, CommandLine]]:
+    """A running server with nothing loaded, and the command line over the same data."""
+    yield shared, CommandLine(shared.data_dir)
+    httpx.post(f"{shared.url}/v1/unload", json={"model": "echo"}).raise_for_status()
+    until(lambda: httpx.get(f"{shared.url}/v1/status").json()["loaded"] == [])
 
 
 def port_of(server: ServerProcess) -> str:
@@ -80,11 +88,11 @@ def test_healthcheck_is_0_only_with_a_server(live: tuple[ServerProcess, CommandL
     assert hoshikage("healthcheck", "--port", "1").returncode == 1
 
 
-def test_run_asks_through_the_server(live: tuple[ServerProcess, CommandLine]):
+def test_run_asks_through_the_server(start_server: Callable[..., ServerProcess]):
     """With a server up, `run` is its client, also for a name that switches memory on."""
-    server, hoshikage = live
+    server = start_server()
 
-    done = hoshikage("run", "echo+memory", "hello there", "--port", port_of(server))
+    done = CommandLine(server.data_dir)("run", "echo+memory", "hello there", "--port", port_of(server))
 
     assert done.stdout == "hello there\n"
     assert server.wait_for("request_done")["outcome"] == "done"
