@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from tests.server import ServerProcess
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 GEMMA_FILE = "gemma-3-270m-q4_k_m.gguf"
 MODEL_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
+
+# How long one case takes says how busy the machine is, and nothing of what is tested.
+settings.register_profile("without deadlines", deadline=None)
+settings.load_profile("without deadlines")
 
 
 @pytest.fixture(scope="session")
