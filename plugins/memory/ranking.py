@@ -25,6 +25,7 @@ class Weights:
         dense: of meaning; words have the rest, 0 to 1.
         neighbour: what the better of the turns just before and after adds.
         session: what the best turns of the session add, in the mean.
+        coverage: what it adds to have words for all of the question, however often and however rare they are.
         asking: what is taken off a memory that asks something itself: what was asked seldom answers.
         now: what it adds to look like how it is now, where a question asks for that.
         time: what it adds to be from the days that are asked for, or to speak of them, for what fits wholly.
@@ -36,6 +37,7 @@ class Weights:
     asking: float = 0.15
     now: float = 0.6
     time: float = 2.0  # more than all else together
+    coverage: float = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ def rank(
     lexical: NDArray[np.float32],
     dense: NDArray[np.float32] | None,
     *,
+    coverage: NDArray[np.float32],
     beside: NDArray[np.int64],
     sessions: NDArray[np.int64],
     asking: NDArray[np.bool_],
@@ -64,6 +67,7 @@ def rank(
     Args:
         lexical: BM25 of each; 0 where no word is shared.
         dense: cosines, and no number where there is no vector yet; `None` where there is no embedder.
+        coverage: how much of the question each has words for, 0 to 1.
         beside: shape (candidates, 2): the candidates just before and after in the session; -1 where there is none.
         sessions: a number for the session of each.
         asking: which of them ask something themselves.
@@ -74,7 +78,7 @@ def rank(
     words = lexical / lexical.max(initial=np.finfo(np.float32).tiny)
     meaning = _known_or_words(dense, words, farthest) if dense is not None else np.zeros_like(lexical)
     share = weights.dense if dense is not None else 0.0
-    fused = (1 - share) * words + share * meaning
+    fused = (1 - share) * words + share * meaning + weights.coverage * coverage
     near = best_neighbour(fused, beside)
     around = mean_of_best(fused, sessions)
     scores = fused + weights.neighbour * near + weights.session * around - weights.asking * asking

@@ -68,6 +68,7 @@ def ranked(found: Candidates, weights: Weights) -> list[Recalled]:
     ranking = rank(
         found.words,
         cosines,
+        coverage=found.share,
         beside=beside,
         sessions=found.sessions,
         asking=found.asking,
@@ -85,6 +86,7 @@ def ranked(found: Candidates, weights: Weights) -> list[Recalled]:
     )
     fits = np.maximum(fits, NEIGHBOUR * best_neighbour(fits, beside))
     parts = {"words": ranking.lexical, "neighbour": ranking.neighbour, "session": ranking.session}
+    parts["coverage"] = found.share
     parts["asking"] = -weights.asking * found.asking
     if cosines is not None:
         parts |= {"meaning": ranking.dense, "cosine": np.nan_to_num(cosines)}

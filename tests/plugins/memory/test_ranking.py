@@ -12,10 +12,18 @@ def floats(*values: float):
     return np.array(values, dtype=np.float32)
 
 
-def of_three(words, meaning, weights, *, asking=(False, False, False)):
+def of_three(words, meaning, weights, *, asking=(False, False, False), coverage=(0, 0, 0)):
     """Three candidates, none beside another one, each in a session of its own."""
     alone = np.array([[-1, -1]] * 3)
-    return rank(words, meaning, beside=alone, sessions=np.arange(3), asking=np.array(asking), weights=weights)
+    return rank(
+        words,
+        meaning,
+        coverage=floats(*coverage),
+        beside=alone,
+        sessions=np.arange(3),
+        asking=np.array(asking),
+        weights=weights,
+    )
 
 
 @pytest.mark.parametrize(
@@ -39,6 +47,13 @@ def test_both_are_weighed():
     found = of_three(words, meaning, Weights(0.25, 0, 0))
 
     assert [0.25, 0.75, 0.5] == list(found.scores)
+
+
+def test_more_words_of_the_question_are_better_than_one_often():
+    """Of two that are alike by BM25, the one that has words for more of the question comes first."""
+    found = of_three(floats(2, 2, 0), None, Weights(0.5, 0, 0, coverage=0.25), coverage=(0.5, 1, 0))
+
+    assert [1.125, 1.25, 0] == list(found.scores)
 
 
 def test_what_asks_is_behind_what_tells():
@@ -69,6 +84,7 @@ def test_nothing_to_rank():
     found = rank(
         empty,
         None,
+        coverage=empty,
         beside=np.zeros((0, 2), int),
         sessions=np.zeros(0, int),
         asking=np.zeros(0, bool),
@@ -83,7 +99,15 @@ def test_what_has_no_vector_yet_is_judged_by_its_words():
     words = np.array([4, 3, 0, 0], dtype=np.float32)
     cosines = np.array([np.nan, 0.5, 0.6, np.nan], dtype=np.float32)
     alone, none = np.full((4, 2), -1), np.zeros(4, bool)
-    found = rank(words, cosines, beside=alone, sessions=np.arange(4), asking=none, weights=Weights())
+    found = rank(
+        words,
+        cosines,
+        coverage=np.zeros(4, np.float32),
+        beside=alone,
+        sessions=np.arange(4),
+        asking=none,
+        weights=Weights(),
+    )
 
     assert [1.0, 0.0, 1.0, 0.0] == found.dense.tolist()
     assert 0 == int(np.argmax(found.scores))
