@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from hoshikage.plugins.memory.candidates import Candidates
 
 GRID: Final = tuple(
-    Weights(dense, neighbour, session, asking)
-    for dense, neighbour, session, asking in itertools.product(
-        (0.4, 0.5, 0.6), (0.3, 0.5), (0.5, 0.8, 1.2), (0.15, 0.25)
+    Weights(dense, neighbour, session, asking, coverage=coverage)
+    for dense, neighbour, session, asking, coverage in itertools.product(
+        (0.5, 0.6), (0.3, 0.5), (0.5, 0.8, 1.2), (0.15, 0.25), (0.0, 0.2)
     )
 )
 # Of the baseline: the share of meaning, the neighbour and the session. It gets more to choose from, as it is faster.

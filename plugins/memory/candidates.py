@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 CANDIDATES: Final = 50
 # Of a long message its end, where people ask, and of that the rarest terms: whoever sends a book holds up nobody.
 QUESTION_CHARS: Final = 2_000
-QUESTION_TERMS: Final = 64
+QUESTION_TERMS: Final = 32
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,10 +62,10 @@ class LoCoMo(MemoryRow):
             yield sample
             chosen = weights_for_each(asked, DEPTH)
             told = ", ".join(
-                f"{t.name} {w.dense:g}/{w.neighbour:g}/{w.session:g}/{w.asking:g}"
+                f"{t.name} {w.dense:g}/{w.neighbour:g}/{w.session:g}/{w.asking:g}/{w.coverage:g}"
                 for t, w in zip(talks, chosen, strict=True)
             )
-            self.notes.append(f"weights of meaning, neighbour, session and asking, chosen on the other four: {told}")
+            self.notes.append(f"weights of meaning, neighbour, session, asking and coverage, chosen on the other four: {told}")
             found = [[a.order(c, w)[:DEPTH] for c in a.found] for a, w in zip(asked, chosen, strict=True)]
             yield _sample(OURS, talks, found)
 
