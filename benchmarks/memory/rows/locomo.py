@@ -65,7 +65,8 @@ class LoCoMo(MemoryRow):
                 f"{t.name} {w.dense:g}/{w.neighbour:g}/{w.session:g}/{w.asking:g}/{w.coverage:g}"
                 for t, w in zip(talks, chosen, strict=True)
             )
-            self.notes.append(f"weights of meaning, neighbour, session, asking and coverage, chosen on the other four: {told}")
+            parts = "meaning, neighbour, session, asking and coverage"
+            self.notes.append(f"weights of {parts}, chosen on the other four: {told}")
             found = [[a.order(c, w)[:DEPTH] for c in a.found] for a, w in zip(asked, chosen, strict=True)]
             yield _sample(OURS, talks, found)
 
