@@ -72,6 +72,6 @@ def score(texts: Sequence[str], lengths: Sequence[int], statistics: Statistics) 
     counts = count_terms(terms, texts)
     mean = statistics.mean_length or 1.0
     damping = K1 * (1 - B + B * np.array(lengths, dtype=np.float32)[:, None] / mean)
-    # Not by `@`: see `nearness` in index/vectors.py.
+    # Not by `@`: see `cosines_with` in index/vectors.py.
     bm25 = np.einsum("ij,j->i", counts * (K1 + 1) / (counts + damping), weights)
     return np.stack([bm25, np.einsum("ij,j->i", (counts > 0).astype(np.float32), shares) / shares.sum()])

@@ -91,7 +91,7 @@ class Matrices:
             size = self._dimensions * HALF_BYTES
             found = self._database.index.vectors_of(row.space, self._embedder, memories, size_bytes=size)
             vectors = decoded([blob for _, blob in found], self._dimensions)
-            return np.array([number for number, _ in found], dtype=np.int64), nearness(vectors, question)
+            return np.array([number for number, _ in found], dtype=np.int64), cosines_with(vectors, question)
 
         (indexed, near_them), (rest, near_rest) = (
             those([*near.numbers, *row.strays, *row.sample]),
@@ -112,7 +112,7 @@ class Matrices:
             after: only of vectors with a higher number.
         """
         matrix = self._current(owner, after)
-        return matrix.numbers, nearness(matrix.vectors, question)
+        return matrix.numbers, cosines_with(matrix.vectors, question)
 
     def _current(self, owner: Owner, after: int) -> Matrix:
         version, newest = self._database.vector_state(owner, self._embedder)
@@ -137,7 +137,7 @@ class Matrices:
         return Matrix(matrix.version, matrix.after, newest, numbers[order], vectors[order])
 
 
-def nearness(vectors: NDArray[np.float32], question: NDArray[np.float32]) -> NDArray[np.float32]:
+def cosines_with(vectors: NDArray[np.float32], question: NDArray[np.float32]) -> NDArray[np.float32]:
     """The cosine of each vector and the question, all of length 1: shape (vectors,).
 
     Without BLAS, whose threads spin for tens of milliseconds after each product, in the way of embedder and engine.
