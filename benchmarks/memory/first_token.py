@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from benchmarks.answers import Work
 from benchmarks.client import open_exchange, request_bytes
 from benchmarks.contestants import Setup
-from benchmarks.figures import Sample, rounds_of
+from benchmarks.figures import Sample
 from benchmarks.memory.filling import facts, fill
 from benchmarks.memory.server import MODE, RECEIPTS, REQUEST_ID, Remembering
 from benchmarks.memory.targets import AS_LONG, OFF, ON
@@ -171,12 +171,6 @@ async def first_token(
             [BEYOND_NOTE, note],
         ),
     ]
-
-
-def added_s(samples: list[Sample], *, against: str = AS_LONG) -> list[float]:
-    """What memory adds in each round but for the prompt's prefill, over one as long, or over one without the block."""
-    mine, theirs = (rounds_of(samples, who, "but_prefill_s") for who in (ON, against))
-    return [mine[number] - theirs[number] for number in mine if number in theirs]
 
 
 # --- the first token ---

@@ -75,7 +75,7 @@ class Candidates:
 
     Attributes:
         words: BM25 of each.
-        share: how much of the question each has words for, 0 to 1.
+        coverage: how much of the question each has words for, 0 to 1.
         cosines: how near each is in meaning; `None` without an embedder.
         count: how many memories the owner has.
         related_from: see `Embedder`.
@@ -93,7 +93,7 @@ class Candidates:
     rows: Sequence[Row]
     count: int
     words: NDArray[np.float32]
-    share: NDArray[np.float32]
+    coverage: NDArray[np.float32]
     cosines: NDArray[np.float32] | None
     related_from: float
     farthest: float
@@ -147,7 +147,7 @@ def first_look(database: Database, owner: Owner, question: str, *, now: datetime
     then = said_then(database, owner, asked, wanted, limit=CANDIDATES) if asked else []
     features = Features(statistics, asked)
     features.look_at(database, owner, [*matching, *then])
-    features.times(matching)
+    features.times(matching)  # it keeps what it has read
     return FirstLook(question, asked, statistics, matching, then, features)
 
 
@@ -175,12 +175,12 @@ def candidates(database: Database, owner: Owner, look: FirstLook, meaning: Meani
     matching += database.by_number(owner, sorted({n for numbers in newer.values() for n in numbers} - known))
     features.look_at(database, owner, matching)
     rows, beside = features.with_neighbours(matching)
-    words, share = features.words(rows)
+    words, coverage = features.words(rows)
     return Candidates(
         rows,
         look.statistics.count,
         words,
-        share,
+        coverage,
         meaning.of([row.number for row in rows]) if meaning is not None else None,
         meaning.related_from if meaning is not None else 1.0,
         meaning.farthest if meaning is not None else np.inf,

@@ -68,7 +68,7 @@ def ranked(found: Candidates, weights: Weights) -> list[Recalled]:
     ranking = rank(
         found.words,
         cosines,
-        coverage=found.share,
+        coverage=found.coverage,
         beside=beside,
         sessions=found.sessions,
         asking=found.asking,
@@ -77,7 +77,7 @@ def ranked(found: Candidates, weights: Weights) -> list[Recalled]:
     )
     by_assistant = np.array([row.memory.role == "assistant" for row in found.rows], dtype=np.bool_)
     fits = fits_of(
-        found.share,
+        found.coverage,
         cosines,
         found.related_from,
         count=found.count,
@@ -86,7 +86,7 @@ def ranked(found: Candidates, weights: Weights) -> list[Recalled]:
     )
     fits = np.maximum(fits, NEIGHBOUR * best_neighbour(fits, beside))
     parts = {"words": ranking.lexical, "neighbour": ranking.neighbour, "session": ranking.session}
-    parts["coverage"] = found.share
+    parts["coverage"] = found.coverage
     parts["asking"] = -weights.asking * found.asking
     if cosines is not None:
         parts |= {"meaning": ranking.dense, "cosine": np.nan_to_num(cosines)}
