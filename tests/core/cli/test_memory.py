@@ -113,6 +113,7 @@ def test_a_damaged_store_is_seen_and_made_anew(said: Callable[..., str], server:
     """A person sees what is wrong and what to do; after that, nothing is. It looks at everybody's memories."""
     said("add", FACT)
     with apsw.Connection(str(server.data_dir / "memory" / "memories.sqlite3")) as connection:
+        connection.set_busy_timeout(5_000)  # the server may still be at work in the background
         connection.execute("INSERT INTO term (term) VALUES ('delete-all')")
     damaged, rebuilt = said("verify", status=1), said("rebuild")
     sound = {row["part"]: row for row in json.loads(said("verify", "--json"))}

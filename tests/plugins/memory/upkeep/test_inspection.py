@@ -88,6 +88,7 @@ async def advice(steps) -> str:
 def spoil(store: SqliteMemory, *statements: str) -> None:
     """Change the file behind the store's back."""
     connection = apsw.Connection(str(store._file))
+    connection.set_busy_timeout(5_000)  # the store may still be at work in the background
     for statement in statements:
         connection.execute(statement)
     connection.close()
